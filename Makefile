@@ -1,0 +1,35 @@
+# Two commands on a fresh machine: make demo, make test. Everything lands in .venv and .lethe.
+PY ?= python3
+VENV := .venv
+LOCKS := deploy/locks
+
+.PHONY: demo test check bench lock setup
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: $(LOCKS)/installer.txt $(LOCKS)/dev.txt pyproject.toml
+	$(PY) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --require-hashes -r $(LOCKS)/installer.txt
+	$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes $(LOCKS)/dev.txt
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup
+	$(VENV)/bin/lethe demo
+
+test: check
+	$(VENV)/bin/pytest
+
+check: setup
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: setup
+	$(VENV)/bin/python -m bench
+
+lock:
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra pipeline pyproject.toml deploy/locks/build.in -o $(LOCKS)/pipeline.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate pyproject.toml -o $(LOCKS)/sdk.txt

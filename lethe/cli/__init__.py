@@ -1,0 +1,54 @@
+"""The command line: one file a command, each imported only when it is asked for."""
+
+import importlib
+
+import typer
+from typer.core import TyperGroup
+
+# name -> what it does; the module ``lethe.cli.<name>`` holds a Typer app called ``command``.
+COMMANDS = {
+    "up": "Start the engines, create topics and tables, and run collector and worker.",
+    "demo": "Do the main job once on made-up traffic and show the city table.",
+    "doctor": "Say what is missing on this machine and how to get it.",
+    "collect": "Run the HTTP collector.",
+    "worker": "Run the lanes and agents.",
+    "migrate": "List, show or apply ClickHouse migrations.",
+    "topics": "List the topic catalogue, or create its topics on the broker.",
+    "publish": "Publish events from a file or standard input.",
+    "ingest_log": "Publish a web server's log (Common or Combined Log Format).",
+    "simulate": "Send made-up traffic through the collector.",
+    "report": "Print statistics: cities, pages, referrers and more.",
+    "status": "Show lag, rates and rejects by reason.",
+    "geo": "Build, update and describe the city tables.",
+}
+
+
+class _Lazy(TyperGroup):
+    """Import a command's module when it is used, so that ``lethe --help`` stays quick."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        del ctx
+        return [name.replace("_", "-") for name in COMMANDS]
+
+    def get_command(self, ctx: object, cmd_name: str) -> object:  # type: ignore[override]
+        del ctx
+        name = cmd_name.replace("-", "_")
+        if name not in COMMANDS:
+            return None
+        found = typer.main.get_command(importlib.import_module(f"lethe.cli.{name}").command)
+        found.name, found.short_help = cmd_name, COMMANDS[name]
+        return found
+
+
+app = typer.Typer(
+    cls=_Lazy,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Lethe: the event pipeline that makes a privacy policy true.",
+)
+
+
+@app.callback()
+def _options() -> None:
+    """Lethe: the event pipeline that makes a privacy policy true."""

@@ -1,0 +1,201 @@
+"""Every setting there is; the only reader of the environment and of ``lethe.toml``.
+
+First found wins: ``LETHE_*`` in the environment (``LETHE_KAFKA__BOOTSTRAP=...``), ``lethe.toml``
+in the working folder (or the file ``LETHE_CONFIG`` names), the addresses that ``lethe up`` wrote
+into the data folder, the default. Secrets are never settings: they are files under
+``<data_dir>/secrets`` or where ``*_file`` points.
+"""
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+ENGINES = "engines.json"  # written by ``lethe up`` into the data folder
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Part(BaseModel):
+    """A section of the settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kafka(Part):
+    """Where the broker is, and names that keep two installations on it apart."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", description="put before each topic")
+    options: dict[str, str] = Field(
+        default={}, description="passed to every librdkafka client: TLS, SASL and the like"
+    )
+
+
+class ClickHouse(Part):
+    """Where ClickHouse is. Passwords come from ``<secrets>/clickhouse-<user>``."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9000
+    http_port: Port = 8123
+    secure: bool = False
+    database: str = Field(default="lethe", pattern=r"^[a-z][a-z0-9_]*$")
+
+
+class Collector(Part):
+    """The HTTP entrance."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    max_body: int = Field(default=65_536, ge=1, description="bytes")
+    rate: float = Field(default=500.0, gt=0, description="events a second for one site key")
+    burst: int = Field(default=2_000, ge=1, description="events a site key may send at once")
+    trusted_hops: int = Field(
+        default=0, ge=0, le=8, description="proxies of yours before the collector"
+    )
+    max_age_hours: int = Field(default=48, ge=1, description="older events are refused")
+    max_pending: int = Field(default=50_000, ge=1, description="events waiting for the broker")
+    access_log: bool = False
+
+
+class Site(Part):
+    """One site: who may send for it and what may be kept of it."""
+
+    keys: tuple[str, ...] = Field(min_length=1, description="public write keys; several to rotate")
+    origins: tuple[str, ...] = Field(default=(), description="exact origins, scheme and port too")
+    query_parameters: tuple[str, ...] = Field(
+        default=("utm_source", "utm_medium", "utm_campaign"),
+        description="the parameters of a page's URL that are kept",
+    )
+    search_terms: bool = Field(default=False, description="whether search terms are kept (opt-in)")
+
+
+class Statistics(Part):
+    """How statistics are made and shown."""
+
+    k: int = Field(default=10, ge=5, le=50, description="visitors a shown cell has at least")
+    rounding: int = Field(default=5, ge=1, le=50, description="figures are multiples of this")
+    grace_minutes: int = Field(
+        default=30, ge=0, description="how long a day waits for late events before it is closed"
+    )
+    settle_seconds: int = Field(
+        default=60, ge=0, description="how long a day must be quiet before it is closed"
+    )
+    facts_hours: int = Field(default=48, ge=24, le=168, description="how long events are kept")
+
+
+class Geo(Part):
+    """Where city data come from. Built tables are cached, shared by every project of this user."""
+
+    cache: Path = Field(default_factory=lambda: _cache_home() / "lethe" / "geo")
+    databases: tuple[Path, ...] = Field(
+        default=(), description="your own .mmdb files (GeoLite2, GeoIP2) instead of DB-IP City Lite"
+    )
+
+
+class Lanes(Part):
+    """How the data plane batches."""
+
+    batch: int = Field(default=20_000, ge=1, le=200_000, description="messages in one batch")
+    wait_seconds: float = Field(default=0.25, gt=0, description="for a batch to fill")
+    reject_ratio: float = Field(
+        default=0.5, gt=0, le=1, description="more rejects than this over a window stop the lane"
+    )
+    reject_window: int = Field(default=10_000, ge=100, description="messages in that window")
+
+
+class Settings(BaseSettings):
+    """All settings, read once. See the module for where they come from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LETHE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Path(".lethe")
+    secrets_dir: Path | None = Field(default=None, description="default: <data_dir>/secrets")
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    collector: Collector = Collector()
+    statistics: Statistics = Statistics()
+    geo: Geo = Field(default_factory=Geo)
+    lanes: Lanes = Lanes()
+    metrics_port: Port = Field(default=9464, description="worker's /metrics; 0: any free port")
+    sites: dict[str, Site] = Field(
+        default={"shop.example": Site(keys=("demo-shop-key",), origins=("https://shop.example",))}
+    )
+
+    @cached_property
+    def secrets(self) -> Path:
+        """Folder of the secret files."""
+        return self.secrets_dir or self.data_dir / "secrets"
+
+    def topic(self, name: str) -> str:
+        """Return the catalogue's topic name with this installation's prefix."""
+        return self.kafka.prefix + name
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; first wins, key by key."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(
+            settings_cls, Path(os.environ.get("LETHE_CONFIG", "lethe.toml"))
+        )
+        return init_settings, env_settings, toml, _Engines(settings_cls, toml)
+
+
+class _Engines(PydanticBaseSettingsSource):
+    """The addresses ``lethe up`` chose, from the data folder that the other sources name."""
+
+    def __init__(self, settings_cls: type[BaseSettings], toml: TomlConfigSettingsSource) -> None:
+        super().__init__(settings_cls)
+        folder = os.environ.get("LETHE_DATA_DIR") or toml().get("data_dir") or ".lethe"
+        self.file = Path(folder) / ENGINES
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: ``__call__`` returns all at once."""
+        raise NotImplementedError(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the file holds; nothing when no engine was started here."""
+        try:
+            content = json.loads(self.file.read_text())
+        except FileNotFoundError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; says which one and why, never a value."""
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings. Raise SettingsError that names the setting and the rule."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(
+                f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+        ) from None
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
