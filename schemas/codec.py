@@ -56,17 +56,15 @@ def encode(name: str, value: Mapping[str, Any]) -> bytes:
     try:
         schemaless_writer(out, record.parsed, value, strict_allow_default=True)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise ValueError(f"{name}: {', '.join(misfits(record, value)) or 'a field'} does not fit") from None
+        raise ValueError(
+            f"{name}: {', '.join(misfits(record, value)) or 'a field'} does not fit"
+        ) from None
     return out.getvalue()
 
 
 def misfits(record: Record, value: Mapping[str, Any]) -> list[str]:
     """Name the fields of ``value`` that the schema refuses."""
-    return [
-        field["name"]
-        for field in record.parsed["fields"]
-        if not _fits(field, value)
-    ]
+    return [field["name"] for field in record.parsed["fields"] if not _fits(field, value)]
 
 
 def _fits(field: Mapping[str, Any], value: Mapping[str, Any]) -> bool:

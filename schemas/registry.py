@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,17 @@ class Record:
     name: str
     version: int
     text: str
-    parsed: Any
+    parsed: Any = field(compare=False, repr=False)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Field names in wire order."""
-        return tuple(field["name"] for field in json.loads(self.text)["fields"])
+        return tuple(each["name"] for each in json.loads(self.text)["fields"])
 
     @property
     def personal_data(self) -> dict[str, str]:
         """Field name to personal-data class (none, pseudonym, indirect, location, identifier)."""
-        return {field["name"]: field["pii"] for field in json.loads(self.text)["fields"]}
+        return {each["name"]: each["pii"] for each in json.loads(self.text)["fields"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,11 @@ def topics() -> dict[str, Topic]:
 
 def _read_topic(path: Path) -> Topic:
     content = tomllib.loads(path.read_text())
-    wanted = {field.name for field in fields(Topic)} - {"name"}
-    for problem, keys in (("missing", wanted - content.keys()), ("unknown", content.keys() - wanted)):
+    wanted = {each.name for each in fields(Topic)} - {"name"}
+    for problem, keys in (
+        ("missing", wanted - content.keys()),
+        ("unknown", content.keys() - wanted),
+    ):
         if keys:
             raise ValueError(f"{path.name}: {problem}: {', '.join(sorted(keys))}")
     content["producers"] = tuple(content["producers"])

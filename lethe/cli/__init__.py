@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "up": "Start the engines, create topics and tables, and run collector and worker.",
     "demo": "Do the main job once on made-up traffic and show the city table.",
+    "audit": "Search the data folder for full addresses of a log.",
     "doctor": "Say what is missing on this machine and how to get it.",
     "collect": "Run the HTTP collector.",
     "worker": "Run the lanes and agents.",

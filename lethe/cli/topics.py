@@ -17,7 +17,11 @@ def show() -> None:
         classes = sorted(set(topic.personal_data.values()) - {"none"})
         hours = int(topic.config["retention.ms"]) / 3_600_000
         table.add_row(
-            topic.name, topic.owner, ", ".join(topic.producers), ", ".join(topic.consumers),
-            f"{hours:g} h", ", ".join(classes) or "none",
+            topic.name,
+            topic.owner,
+            ", ".join(topic.producers),
+            ", ".join(topic.consumers),
+            f"{hours:g} h",
+            ", ".join(classes) or "none",
         )
     Console().print(table)

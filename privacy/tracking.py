@@ -1,0 +1,378 @@
+"""What a tracking event may hold, and what becomes of it where it enters (S9, S11).
+
+Collector, SDK and log reader share this module, so that an event is checked, shortened and hashed
+in one way whichever door it takes. A field that is not listed here is refused by name; there is
+none for a user id, and none for free properties in which one could hide.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from privacy.network import shorten
+from privacy.pseudonym import Salt, visitor_hash
+
+DAY_MS = 86_400_000
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: no web server's clock was that wrong on purpose
+AHEAD_MS = 300_000  # how far a visitor's clock may be ahead of ours
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+TYPES = ("page_view", "search", "click", "error", "custom")
+AD_IDS = ("gclid", "gbraid", "wbraid", "fbp", "fbc", "li_fat_id", "twclid", "ga_client_id")
+
+IDENTIFIER = r"^[A-Za-z0-9._:-]{1,128}$"
+UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+NO_CONTROLS = r"^[^\x00-\x1f\x7f\ud800-\udfff]*$"
+
+
+class Rule(Protocol):
+    """What one field may hold: ``schema`` for the documents, ``problem`` for the gate."""
+
+    doc: str
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        ...
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string without control characters, of at most ``most`` characters."""
+
+    doc: str
+    most: int
+    pattern: str = NO_CONTROLS
+    like: str = "must hold no control characters"
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        # Lone surrogates cannot occur in JSON that is UTF-8, and not every validator's
+        # regular expressions know them.
+        pattern = self.pattern.replace(r"\ud800-\udfff", "")
+        return {"type": "string", "maxLength": self.most, "pattern": pattern}
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        if not isinstance(value, str):
+            return "must be a string"
+        if len(value) > self.most:
+            return f"must have at most {self.most} characters"
+        return None if re.fullmatch(self.pattern, value) else self.like
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An integer from ``least`` to ``most``."""
+
+    doc: str
+    least: int
+    most: int
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "must be an integer"
+        if not self.least <= value <= self.most:
+            return f"must be from {self.least} to {self.most}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Degrees:
+    """A finite number from ``-most`` to ``most``."""
+
+    doc: str
+    most: int
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {"type": "number", "minimum": -self.most, "maximum": self.most}
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "must be a number"
+        return None if abs(value) <= self.most else f"must be from {-self.most} to {self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    doc: str
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {"type": "boolean"}
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        return None if isinstance(value, bool) else "must be true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    doc: str
+    options: tuple[str, ...]
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {"type": "string", "enum": list(self.options)}
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        fits = isinstance(value, str) and value in self.options
+        return None if fits else f"must be one of {', '.join(self.options)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time: milliseconds since 1970 (UTC), or RFC 3339 text with its offset."""
+
+    doc: str
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {
+            "anyOf": [
+                {"type": "integer", "minimum": EARLIEST_MS},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        if milliseconds(value) is None:
+            return "must be milliseconds since 1970 or a time like 2026-11-24T09:30:00Z"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """An object of the given names, each an optional short text."""
+
+    doc: str
+    names: tuple[str, ...]
+    rule: Text = field(default=Text("", 512, r"^[!-~]{1,512}$", "must be printable ASCII"))
+
+    def schema(self) -> dict[str, Any]:
+        """Return the rule as JSON Schema."""
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: self.rule.schema() for name in self.names},
+        }
+
+    def problem(self, value: object) -> str | None:
+        """Return the rule that ``value`` breaks, without the value; None when it fits."""
+        if not isinstance(value, Mapping):
+            return "must be an object"
+        if value.keys() - set(self.names):
+            return f"may hold {', '.join(self.names)} only"
+        for name in self.names:
+            if name in value and (broken := self.rule.problem(value[name])):
+                return f"{name} {broken}"
+        return None
+
+
+_USER_AGENT = Text("Default: the request's User-Agent.", 1024)
+
+FIELDS: Mapping[str, Rule] = {
+    "type": Choice("What happened.", TYPES),
+    "event_id": Text(
+        "A UUID made by the sender; a retry carries the same one.", 36, UUID, "must be a UUID in lower case"
+    ),
+    "occurred_at": Moment("When it happened, by the sender's clock."),
+    "name": Text("What a click or custom event is called.", 64),
+    "page": Text("URL of the page.", 2048),
+    "referrer": Text("URL of the page before.", 2048),
+    "search_terms": Text("What was searched; kept only where the site opted in.", 256),
+    "status": Whole("HTTP status of an error.", 100, 599),
+    "cookie_id": Text(
+        "The visitor's cookie for this site.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
+    ),
+    "session_id": Text(
+        "The session's cookie.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
+    ),
+    "device_id": Text(
+        "The device's identifier.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
+    ),
+    "user_agent": _USER_AGENT,
+    "ip": Text("For servers that send for a visitor; default: the connection's.", 64),
+    "latitude": Degrees("Degrees north, with location_consent only.", 90),
+    "longitude": Degrees("Degrees east, with location_consent only.", 180),
+    "location_consent": Flag("Whether the visitor agreed to the use of coordinates."),
+    "consent_epoch": Whole("Epoch of the ads consent in force.", 1, 2**53),
+    "ad_ids": Names("Ad providers' identifiers; with consent_epoch only.", AD_IDS),
+}
+REQUIRED = ("type",)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Which field broke which rule. Never the value."""
+
+    field: str
+    rule: str
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the contract of one event as JSON Schema, for documents and clients."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(REQUIRED),
+        "properties": {
+            name: {**_nullable(name, rule.schema()), "description": rule.doc}
+            for name, rule in FIELDS.items()
+        },
+    }
+
+
+def _nullable(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return schema if name in REQUIRED else {"anyOf": [schema, {"type": "null"}]}
+
+
+def problems(event: object, received_at: int, max_age_ms: int | None = None) -> Sequence[Problem]:
+    """Return every rule ``event`` breaks; empty when it may enter.
+
+    ``received_at`` in milliseconds since 1970. ``max_age_ms`` bounds how old an event may be;
+    None for logs, which are as old as they are.
+    """
+    if not isinstance(event, Mapping):
+        return [Problem("event", "must be an object")]
+    return list(_problems(event, received_at, max_age_ms))
+
+
+def _problems(
+    event: Mapping[str, Any], received_at: int, max_age_ms: int | None
+) -> Iterator[Problem]:
+    for name in REQUIRED:
+        if name not in event:
+            yield Problem(name, "is missing")
+    for name, value in event.items():
+        if name not in FIELDS:
+            yield _stranger(name)
+        elif value is None and name in REQUIRED:
+            yield Problem(name, "must not be null")
+        elif value is not None and (broken := FIELDS[name].problem(value)):
+            yield Problem(name, broken)
+    moment = milliseconds(event.get("occurred_at"))
+    if moment is not None:
+        if moment > received_at + AHEAD_MS:
+            yield Problem("occurred_at", "must not lie in the future")
+        elif moment < (EARLIEST_MS if max_age_ms is None else received_at - max_age_ms):
+            yield Problem("occurred_at", "is too old")
+    if event.get("ad_ids") and event.get("consent_epoch") is None:
+        yield Problem("ad_ids", "needs consent_epoch: no provider id without consent to ads")
+
+
+def _stranger(name: object) -> Problem:
+    """Refuse a field by its name; the name itself may be anything, so it is shown only if tame."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,31}", name):
+        return Problem("(a field)", "is not a field of tracking events")
+    if re.fullmatch(r"(?i)(user|login|account|customer|member)_?(id|name)?|e?_?mail", name):
+        return Problem(name, "is refused: tracking is never linked to a user")
+    return Problem(name, f"is not a field of tracking events; those are {', '.join(FIELDS)}")
+
+
+def milliseconds(value: object) -> int | None:
+    """Read a time as milliseconds since 1970 (UTC); None when it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if EARLIEST_MS <= value < 2**53 else None
+    if not isinstance(value, str) or not re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", value, re.ASCII
+    ):
+        return None
+    try:
+        since = (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        return None
+    return since if since >= EARLIEST_MS else None
+
+
+def enter(
+    event: Mapping[str, Any],
+    *,
+    site: str,
+    address: str | None,
+    user_agent: str | None,
+    received_at: int,
+    event_id: str,
+    salt: Salt | None,
+) -> dict[str, Any]:
+    """Turn a checked event into a ``tracking_event`` record that may be published.
+
+    The address is shortened here; the visitor hash is made before that, from the full one, when
+    ``salt`` is given (without it the lane makes one from what is left). Coordinates without
+    consent are left out. ``address`` and ``user_agent`` are the connection's; the event's own win.
+    A connection's user agent that breaks the field's rule is left out too, one too long cut.
+    """
+    address = event.get("ip") or address
+    user_agent = event.get("user_agent") or _tame(user_agent)
+    occurred_at = milliseconds(event.get("occurred_at"))
+    occurred_at = received_at if occurred_at is None else occurred_at
+    located = bool(event.get("location_consent"))
+    record = {name: event.get(name) for name in _COPIED}
+    record |= {
+        "event_id": event.get("event_id") or event_id,
+        "occurred_at": occurred_at,
+        "received_at": received_at,
+        "site": site,
+        "ip": shorten(address) if address else None,
+        "user_agent": user_agent or None,
+        "latitude": event.get("latitude") if located else None,
+        "longitude": event.get("longitude") if located else None,
+        "location_consent": located,
+        "visitor": salt
+        and visitor_hash(
+            salt, site, occurred_at // DAY_MS, event.get("cookie_id"), user_agent, address
+        ),
+    }
+    return record
+
+
+def _tame(user_agent: str | None) -> str | None:
+    rule = _USER_AGENT
+    cut = user_agent[: rule.most] if user_agent else None
+    return None if cut is None or rule.problem(cut) else cut
+
+
+_COPIED = (
+    "type",
+    "name",
+    "page",
+    "referrer",
+    "search_terms",
+    "status",
+    "cookie_id",
+    "session_id",
+    "device_id",
+    "consent_epoch",
+    "ad_ids",
+)
+
+
+def key(record: Mapping[str, Any]) -> bytes | None:
+    """Return the message key, ``site|cookie id``: one visitor's events stay in order.
+
+    None without a cookie: such events have no order to keep.
+    """
+    cookie = record["cookie_id"]
+    return f"{record['site']}|{cookie}".encode() if cookie else None

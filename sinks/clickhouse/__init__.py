@@ -1,0 +1,1 @@
+"""ClickHouse: schema, roles, loads, and the statistics made of them."""

@@ -1,0 +1,91 @@
+"""Kafka for the lanes: consumers with explicit offsets, and a producer that knows what failed."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+
+# The embedded broker answers a fetch with the whole backlog, whatever the limits; Apache Kafka
+# keeps to them and never comes near this.
+RECEIVE_MAX = 2_000_000_000
+
+
+class NotStoredError(RuntimeError):
+    """Raised when the broker has not stored what it was given; nothing may be committed then."""
+
+
+def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer:
+    """Return a consumer that commits only when told to and starts at the oldest message."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "receive.message.max.bytes": RECEIVE_MAX,
+            "queued.max.messages.kbytes": 65_536,
+            "fetch.queue.backoff.ms": 10,
+            "session.timeout.ms": 10_000,
+            **options,
+        }
+    )
+
+
+def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
+    """Return up to ``most`` messages, waiting at most ``seconds``; raise on a broker's error."""
+    messages = source.consume(most, seconds)
+    for message in messages:
+        if (error := message.error()) is not None:
+            if error.code() in _PASSING:
+                return [each for each in messages if each.error() is None]
+            raise KafkaException(error)
+    return messages
+
+
+_PASSING = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF}  # noqa: SLF001 - librdkafka's own codes are named so
+
+
+class BatchProducer:
+    """Publishes batches and says when all of it is stored (``acks=all``, idempotent)."""
+
+    def __init__(self, bootstrap: str, options: Mapping[str, str]) -> None:
+        self._failed = threading.Event()
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "batch.num.messages": 20_000,
+                "batch.size": 1_000_000,
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 1_000_000,
+                "compression.type": "lz4",
+                # One callback a message would cost more than the message; failures suffice.
+                "delivery.report.only.error": True,
+                **options,
+            }
+        )
+
+    def send(
+        self, topic: str, values: Sequence[bytes], keys: Sequence[bytes] | None = None
+    ) -> None:
+        """Queue values; ``stored`` tells whether they arrived."""
+        messages: list[dict[str, bytes]] = (
+            [{"value": value} for value in values]
+            if keys is None
+            else [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
+        )
+        queued = self._producer.produce_batch(topic, messages, on_delivery=self._report)
+        if queued != len(messages):
+            self._failed.set()
+
+    def stored(self, seconds: float = 30.0) -> None:
+        """Wait until everything sent is stored; raise NotStoredError when it is not."""
+        if self._producer.flush(seconds) or self._failed.is_set():
+            raise NotStoredError("the broker did not store all of a batch")
+
+    def _report(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failed.set()

@@ -1,0 +1,176 @@
+"""Publishing for entrances: a batch is either known to be stored, or refused.
+
+``KafkaPublisher`` and ``MemoryPublisher`` keep the same promises and pass the same tests.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from sinks.kafka import NotStoredError
+
+_log = structlog.get_logger()
+
+
+class Message(NamedTuple):
+    """What is published: ``key`` decides the partition, None takes any."""
+
+    key: bytes | None
+    value: bytes
+
+
+class Publisher(Protocol):
+    """Where an entrance puts its messages."""
+
+    @property
+    def pending(self) -> int:
+        """Messages that are neither stored nor refused yet."""
+        ...
+
+    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+        """Publish ``messages``; the future is done when every one is stored by all replicas.
+
+        It holds NotStoredError when one is not, or when too many wait already; some of the batch
+        may be stored even so, and a retry stores those again. Never blocks, never raises.
+        """
+        ...
+
+    def ready(self, topic: str) -> bool:
+        """Tell whether the broker answers and has ``topic``. Blocks for up to two seconds."""
+        ...
+
+    def close(self) -> None:
+        """Wait for what is pending, within the delivery timeout, and let go."""
+        ...
+
+
+class KafkaPublisher:
+    """Publishes through librdkafka: ``acks=all``, idempotent, Java's partitioner.
+
+    ``max_pending`` messages may wait; ``timeout`` (seconds) is how long one may take.
+    """
+
+    def __init__(
+        self, bootstrap: str, options: Mapping[str, str], *, max_pending: int, timeout: float = 5.0
+    ) -> None:
+        self._config = {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": int(timeout * 1000),
+            "queue.buffering.max.messages": max_pending,
+            "topic.metadata.propagation.max.ms": int(timeout * 1000),
+            "error_cb": self._on_error,
+            **options,
+        }
+        self._max_pending = max_pending
+        self._timeout = timeout
+        self._fatal = threading.Event()
+        self._closing = threading.Event()
+        self._producer = Producer(self._config)
+        self._thread = threading.Thread(target=self._poll, name="publisher", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are neither stored nor refused yet."""
+        return len(self._producer)
+
+    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+        """Publish ``messages``; see ``Publisher``."""
+        batch = _Batch(len(messages))
+        if self.pending + len(messages) > self._max_pending:
+            batch.refuse("too many messages wait for the broker")
+            return batch.stored
+        items = [{"key": message.key, "value": message.value} for message in messages]
+        if self._producer.produce_batch(topic, items, on_delivery=batch) != len(items):
+            batch.refuse("not all messages could be queued")
+        return batch.stored
+
+    def ready(self, topic: str) -> bool:
+        """Tell whether the broker answers and has ``topic``; see ``Publisher``."""
+        try:
+            found = self._producer.list_topics(topic, timeout=2.0).topics[topic]
+        except KafkaException:
+            return False
+        return found.error is None
+
+    def close(self) -> None:
+        """Wait for what is pending and let go; see ``Publisher``."""
+        self._closing.set()
+        self._thread.join()
+        self._producer.flush(self._timeout)
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(0.1)
+            if self._fatal.is_set():
+                # An idempotent producer that lost its sequence refuses everything from then on.
+                lost, self._producer = self._producer, Producer(self._config)
+                self._fatal.clear()
+                lost.purge()
+                lost.flush(self._timeout)
+
+    def _on_error(self, error: KafkaError) -> None:
+        _log.warning("broker_error", reason=error.name())
+        if error.fatal():
+            self._fatal.set()
+
+
+class MemoryPublisher:
+    """Keeps what is published in ``stored``; ``available = False`` is a broker that is gone."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[str, Message]] = []
+        self.available = True
+        self.pending = 0
+
+    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+        """Publish ``messages``; see ``Publisher``."""
+        batch = _Batch(len(messages))
+        if not self.available:
+            batch.refuse("not stored")
+            return batch.stored
+        for message in messages:
+            self.stored.append((topic, message))
+            batch(None, message)
+        return batch.stored
+
+    def ready(self, topic: str) -> bool:
+        """Tell whether the broker is there; it has every topic."""
+        del topic
+        return self.available
+
+    def close(self) -> None:
+        """Nothing is pending, ever."""
+
+
+class _Batch:
+    """Counts one batch's delivery reports down; called by librdkafka with each."""
+
+    def __init__(self, count: int) -> None:
+        self.stored: Future[None] = Future()
+        self.stored.set_running_or_notify_cancel()  # a caller that left changes nothing
+        self._left = count
+        if not count:
+            self.stored.set_result(None)
+
+    def __call__(self, error: KafkaError | None, _: object) -> None:
+        self._left -= 1
+        if error is not None:
+            self.refuse(error.name())
+        elif not self._left:
+            with suppress(InvalidStateError):
+                self.stored.set_result(None)
+
+    def refuse(self, why: str) -> None:
+        with suppress(InvalidStateError):
+            self.stored.set_exception(NotStoredError(why))

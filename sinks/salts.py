@@ -1,0 +1,153 @@
+"""The key store of the daily visitor hash: one salt a day (UTC), shared by all entrances.
+
+A day's salt is destroyed two hours after the day has ended: its row, the page it was on and the
+write-ahead log. From then on nobody can tell whose hash was whose. It is in no topic, and the
+store must be in no backup.
+"""
+
+import os
+import secrets
+import sqlite3
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
+
+from privacy.pseudonym import Salt
+from privacy.tracking import DAY_MS
+
+GRACE_MS = 2 * 3_600_000  # for an entrance whose clock is behind, and events on their way
+
+_SALTS = Table(
+    "visitor_salts",
+    MetaData(),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+)
+
+_CREATE = CreateTable(_SALTS, if_not_exists=True)
+
+# What takes deleted bytes out of the files. PostgreSQL's own write-ahead log keeps them until it
+# is recycled, so archive none of it.
+_SCRUB = {
+    "sqlite": "PRAGMA wal_checkpoint(TRUNCATE)",
+    "postgresql": f"VACUUM FULL {_SALTS.name}",
+}
+
+
+class SaltsUnavailableError(RuntimeError):
+    """Raised when there is no salt to be had: then nothing may enter."""
+
+
+class Salts:
+    """Daily salts in an SQL store. Safe to share between threads and processes.
+
+    ``url`` is SQLAlchemy's. Times are milliseconds since 1970 and come from the caller.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        location = make_url(url)
+        self._kind = location.get_backend_name()
+        if self._kind == "sqlite" and location.database:
+            _make_private(Path(location.database))
+        self._engine = create_engine(location, hide_parameters=True)
+        if self._kind == "sqlite":
+            event.listen(self._engine, "connect", _set_up)
+        self._cached: tuple[int, Salt] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def under(cls, data_dir: Path) -> Self:
+        """Return the embedded store of a data folder, ``keys/salts.db``."""
+        return cls(URL.create("sqlite", database=str(data_dir / "keys" / "salts.db")))
+
+    def cached(self, now: int) -> Salt | None:
+        """Return the day's salt if this process has it already. Does not block."""
+        cached = self._cached
+        return cached[1] if cached and cached[0] == now // DAY_MS else None
+
+    def current(self, now: int) -> Salt:
+        """Return the salt of the UTC day of ``now``; whoever asks first makes it.
+
+        Raises SaltsUnavailableError when the store cannot be read.
+        """
+        if salt := self.cached(now):
+            return salt
+        day = now // DAY_MS
+        with self._lock:
+            try:
+                salt = self._read(day) or self._make(day)
+            except SQLAlchemyError as error:
+                raise SaltsUnavailableError(type(error).__name__) from None
+            if salt is None:
+                raise SaltsUnavailableError("another process destroyed it at once")
+            self._cached = day, salt
+        self.destroy_old(now)
+        return salt
+
+    def destroy_old(self, now: int) -> bool:
+        """Destroy the salts of days that ended more than the grace ago; tell whether they are gone.
+
+        False when someone was reading the store at that moment, or it is not there: call again.
+        Entrances and the worker call it every minute.
+        """
+        oldest = (now - GRACE_MS) // DAY_MS
+        with self._lock:
+            if self._cached and self._cached[0] < oldest:
+                self._cached = None
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(_CREATE)
+                    connection.execute(_SALTS.delete().where(_SALTS.c.day < oldest))
+                return self._scrub()
+            except SQLAlchemyError:
+                return False
+
+    def close(self) -> None:
+        """Let go of the store and forget what was cached."""
+        self._cached = None
+        self._engine.dispose()
+
+    def _read(self, day: int) -> Salt | None:
+        with self._engine.begin() as connection:
+            connection.execute(_CREATE)
+            salt = connection.scalar(select(_SALTS.c.salt).where(_SALTS.c.day == day))
+        return None if salt is None else Salt(bytes(salt))
+
+    def _make(self, day: int) -> Salt | None:
+        # Another entrance may come first: then its salt is the day's.
+        with suppress(IntegrityError), self._engine.begin() as connection:
+            connection.execute(_SALTS.insert().values(day=day, salt=secrets.token_bytes(32)))
+        return self._read(day)
+
+    def _scrub(self) -> bool:
+        """Take deleted salts out of the files; tell whether that is done."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            result = connection.exec_driver_sql(_SCRUB[self._kind])
+            return self._kind != "sqlite" or result.scalar_one() == 0  # 1: a reader was in the way
+
+
+def _make_private(file: Path) -> None:
+    """Create the file for its owner alone; SQLite's other files take over its mode."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _set_up(connection: sqlite3.Connection, _: object) -> None:
+    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,76 @@
+"""The composition root: settings in, one Faust app with its agents and lanes out.
+
+Faust carries the control plane. Its defaults that lose or show data are off: no tables, no web
+server, no topics declared, offsets committed only behind an acknowledgement by hand. The lanes of
+the data plane are services of the same app, each with its own thread and consumer.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+import faust
+import structlog
+
+from sinks.clickhouse.rejects import RejectsTable
+from streams import wiring
+from streams.agents.dead_letters import dead_letters
+from streams.service import InThread
+from streams.settings import Settings
+
+PARTS = (*wiring.LOOPS, "agents")
+
+_log = structlog.get_logger()
+
+
+def build_app(settings: Settings, parts: Collection[str] = PARTS) -> faust.App:
+    """Return the worker's app. ``parts`` names what of it runs in this process."""
+    app = faust.App(
+        f"{settings.kafka.prefix}lethe",
+        broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
+        datadir=str(settings.data_dir / "faust"),
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        autodiscover=False,
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        broker_commit_interval=0.5,
+    )
+    for name, loop in wiring.LOOPS.items():
+        if name in parts:
+            app.service(InThread(name, lambda stop, loop=loop: loop(settings, stop)))
+    if "agents" in parts:
+        alerts = _raw(app, settings.topic("pipeline-alerts"))
+
+        async def send(key: bytes, value: bytes) -> None:
+            await (await alerts.send(key=key, value=value))
+
+        agent = dead_letters(RejectsTable(wiring.clickhouse(settings, "writer")), send)
+        app.agent(_raw(app, settings.topic("dead-letters")), name="dead-letters")(
+            _fatal(app, agent)
+        )
+    return app
+
+
+def _raw(app: faust.App, name: str) -> Any:
+    """Return a topic of bytes: agents decode, so that what cannot be decoded is theirs to judge."""
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+
+def _fatal(
+    app: faust.App, agent: Callable[[Any], Awaitable[None]]
+) -> Callable[[Any], Awaitable[None]]:
+    """End the worker when an agent fails, so that nothing unacknowledged is ever passed over."""
+
+    async def guarded(stream: Any) -> None:
+        try:
+            await agent(stream)
+        except Exception as error:
+            _log.exception("agent_failed")
+            await app.crash(error)
+            raise
+
+    return guarded

@@ -1,0 +1,92 @@
+"""From a request's bytes to its events: strict JSON, and one of three shapes.
+
+An event, an array of events, or ``{"events": [...]}``. JSON that two readers could read in two
+ways (duplicate names, NaN, broken UTF-8) is refused.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from privacy.tracking import Problem, problems
+from streams.collector.refusal import Fault, Refusal, Why
+
+MOST_EVENTS = 500
+MOST_FAULTS = 100  # named in one answer
+MOST_DEPTH = 8
+
+
+def read_events(body: bytes) -> list[Any]:
+    """Return the events in ``body``, unchecked. Raise Refusal when it holds none that way."""
+    content = _parse(body)
+    if _depth_exceeds(content, MOST_DEPTH):
+        raise Refusal(Why.MALFORMED, rule=f"the JSON is nested deeper than {MOST_DEPTH}")
+    if isinstance(content, dict) and "events" in content:
+        if len(content) > 1:
+            raise _unfit("events", "must be the only field beside none")
+        content = content["events"]
+    elif isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        raise _unfit("events", "must be an event, an array of events or an object holding one")
+    if not 1 <= len(content) <= MOST_EVENTS:
+        raise _unfit("events", f"must be from 1 to {MOST_EVENTS}")
+    return content
+
+
+def require_contract(events: Sequence[Any], received_at: int, max_age_ms: int) -> None:
+    """Raise Refusal naming the fields and rules when any event breaks the contract.
+
+    All or nothing: a request with one bad event is refused whole, so that what a client sends
+    again is what it sent.
+    """
+    faults = list(islice(_faults(events, received_at, max_age_ms), MOST_FAULTS))
+    if faults:
+        raise Refusal(Why.CONTRACT, faults=faults)
+
+
+def _faults(events: Sequence[Any], received_at: int, max_age_ms: int) -> Iterator[Fault]:
+    for index, event in enumerate(events):
+        for problem in problems(event, received_at, max_age_ms):
+            yield Fault(index, problem)
+
+
+def _unfit(field: str, rule: str) -> Refusal:
+    return Refusal(Why.CONTRACT, faults=[Fault(None, Problem(field, rule))])
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return _DECODER.decode(body.decode())
+    except UnicodeDecodeError:
+        raise Refusal(Why.MALFORMED, rule="the body is not UTF-8") from None
+    except _AmbiguousError as error:
+        raise Refusal(Why.MALFORMED, rule=error.args[0]) from None
+    except (ValueError, RecursionError):  # ValueError also for integers of thousands of digits
+        raise Refusal(Why.MALFORMED, rule="the body is not JSON") from None
+
+
+class _AmbiguousError(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise _AmbiguousError("the JSON names a field twice")
+    return content
+
+
+def _refuse_constant(_: str) -> None:
+    raise _AmbiguousError("NaN and Infinity are not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _depth_exceeds(value: Any, most: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_depth_exceeds(each, most - 1) for each in inside)

@@ -1,0 +1,101 @@
+"""The anonymise lane: consume tracking events, take them along the path, publish, then commit.
+
+A crash anywhere repeats the last batch: events keep their ids, so the tables count them once. On
+the raw topic the messages behind the commit are deleted at once, and a lane that falls behind
+raises an alarm long before the topic's short retention would lose anything.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from confluent_kafka import Consumer
+
+from privacy.outcome import Reason, Reject
+from schemas.columns import arrow_schema, decode_batch, encode_batch
+from sinks.kafka import BatchProducer, poll
+from streams import metrics
+from streams.lanes.batch import Batch, Result, Source
+from streams.lanes.brake import Brake
+from streams.lanes.rejects import dead_letter
+from streams.lanes.rules import Rules
+from streams.lanes.steps import Step
+
+
+def anonymise(path: Sequence[Step], rules: Rules, messages: Sequence[Source], now: int) -> Result:
+    """Take ``tracking_event`` messages along the path. ``now`` in milliseconds since 1970."""
+    decoded = decode_batch("tracking_event", [message.value() for message in messages])
+    batch = Batch(decoded.rows, messages, decoded.index, now)
+    batch.rejects = [(messages[i], Reject(Reason(fault), "decode")) for i, fault in decoded.faults]
+    for step in path:
+        step(rules, batch)
+    schema = arrow_schema("anonymised_event")
+    columns = [batch.columns[each.name].cast(each.type) for each in schema]
+    values = encode_batch("anonymised_event", pa.record_batch(columns, schema=schema))
+    return Result(values, batch.rejects, batch.remarks)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a lane publishes: topic names with the installation's prefix."""
+
+    events: str
+    dead_letters: str
+
+
+class AnonymiseLane:
+    """Runs the path between two topics until told to stop. One thread, one consumer."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Sequence[Step],
+        rules: Callable[[], Rules],
+        consumer: Consumer,
+        producer: BatchProducer,
+        outputs: Outputs,
+        brake: Brake,
+        *,
+        batch: int,
+        wait: float,
+        committed: Callable[[Consumer], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``rules`` is asked before each batch; ``committed`` is told after each commit."""
+        self.name = name
+        self._path = path
+        self._rules = rules
+        self._consumer = consumer
+        self._producer = producer
+        self._outputs = outputs
+        self._brake = brake
+        self._batch = batch
+        self._wait = wait
+        self._committed = committed
+        self._clock = clock
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``; raise on an outage, with nothing committed that is not stored."""
+        try:
+            while not stop.is_set():
+                messages = poll(self._consumer, self._batch, self._wait)
+                if messages:
+                    self._pass(messages)
+        finally:
+            self._consumer.close()
+
+    def _pass(self, messages: Sequence[Source]) -> None:
+        now = int(self._clock() * 1000)
+        result = anonymise(self._path, self._rules(), messages, now)
+        self._brake.judge(len(messages), len(result.rejects))
+        self._producer.send(self._outputs.events, result.values)
+        self._producer.send(
+            self._outputs.dead_letters,
+            [dead_letter(source, reject, self.name, now) for source, reject in result.rejects],
+        )
+        self._producer.stored()
+        self._consumer.commit(asynchronous=False)
+        self._committed(self._consumer)
+        metrics.batch_done(self.name, len(result.values), result.rejects, result.remarks)

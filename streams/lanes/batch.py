@@ -1,0 +1,91 @@
+"""A batch of tracking events in columns, on its way through the anonymise lane's steps."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from privacy.outcome import Reason, Reject
+
+
+class Source(Protocol):
+    """A message as Kafka's client hands it over."""
+
+    def topic(self) -> str: ...
+
+    def partition(self) -> int: ...
+
+    def offset(self) -> int: ...
+
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a batch: values to publish, refusals, and how many values were left out."""
+
+    values: list[bytes]
+    rejects: list[tuple[Source, Reject]]
+    remarks: Counter[Reason]
+
+
+class Batch:
+    """Columns by name, and which message each row came from.
+
+    A step that may end an event's path marks rows with ``reject``; they stay in place, so that
+    columns keep their length, and leave at the end of the requirements with ``leave_rejected``.
+    """
+
+    def __init__(
+        self, rows: pa.RecordBatch, messages: Sequence[Source], index: np.ndarray, now: int
+    ) -> None:
+        self.columns: dict[str, pa.Array] = dict(zip(rows.schema.names, rows.columns, strict=True))
+        self.messages = messages
+        self.index = index
+        self.now = now
+        self.rejects: list[tuple[Source, Reject]] = []
+        self.remarks: Counter[Reason] = Counter()
+        self._rejected = np.zeros(len(index), dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def reject(self, rows: np.ndarray, reason: Reason, step: str, *fields: str) -> None:
+        """Refuse the rows that the mask shows, unless an earlier step did."""
+        new = rows & ~self._rejected
+        if new.any():
+            self._rejected |= new
+            refusal = Reject(reason, step, fields)
+            self.rejects += [(self.source(row), refusal) for row in np.flatnonzero(new)]
+
+    def leave_rejected(self) -> None:
+        """Take the refused rows out of every column."""
+        if self._rejected.any():
+            keep = ~self._rejected
+            mask = pa.array(keep)
+            self.columns = {name: column.filter(mask) for name, column in self.columns.items()}
+            self.index = self.index[keep]
+            self._rejected = np.zeros(len(self.index), dtype=bool)
+
+    def remark(self, reason: Reason, rows: int) -> None:
+        """Count values that were left out of events that go on."""
+        if rows:
+            self.remarks[reason] += int(rows)
+
+    def source(self, row: int) -> Source:
+        """Return the message that ``row`` came from."""
+        return self.messages[self.index[row]]
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column of numbers, null as 0, times as milliseconds."""
+        column = self.columns[name]
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.int64())
+        return column.fill_null(0).to_numpy(zero_copy_only=False)
+
+    def given(self, name: str) -> np.ndarray:
+        """Tell which rows have a value in the column."""
+        return self.columns[name].is_valid().to_numpy(zero_copy_only=False)

@@ -1,0 +1,83 @@
+"""What the steps of the anonymise lane know: the sites' rules, where places lie, the day's salt."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from privacy.network import is_shortened, shorten
+from privacy.pseudonym import Salt
+from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
+from sinks.user_agents import Browser, parse
+from streams.lanes.memo import Memo
+
+# What the code of an address may be besides a city's.
+UNKNOWN = 0
+FULL = -1
+UNREADABLE = -2
+
+
+class Places(Protocol):
+    """Where addresses and coordinates lie. Code 0: unknown."""
+
+    countries: np.ndarray
+    cities: np.ndarray
+
+    def locate(self, addresses: Sequence[str | None]) -> np.ndarray:
+        """Return the city code of each shortened address."""
+        ...
+
+    def nearest(self, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
+        """Return the city code of each pair of coordinates, in degrees."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """What may be kept of a site's events."""
+
+    query_parameters: frozenset[str]
+    search_terms: bool
+
+
+class Rules:
+    """Everything a step may ask, with a memory for what repeats.
+
+    ``salt`` gives the day's salt for events whose entrance made no visitor hash; when it raises,
+    nothing of the batch is published. Only shortened addresses are ever remembered.
+    """
+
+    def __init__(
+        self, sites: Mapping[str, SiteRules], places: Places, salt: Callable[[], Salt]
+    ) -> None:
+        self.sites = sites
+        self.places = places
+        self.salt = salt
+        self.codes = Memo(self._codes, UNKNOWN)
+        self.browsers = Memo(
+            lambda texts: [parse(text) for text in texts], Browser("", "", bot=False)
+        )
+        self.referrers = _cleaner(clean_referrer)
+        self.names = _cleaner(clean_name)
+        self.terms = _cleaner(clean_terms)
+        self.pages = {
+            kept: _cleaner(lambda page, kept=kept: clean_page(page, kept))
+            for kept in {site.query_parameters for site in sites.values()}
+        }
+
+    def renew(self, places: Places) -> None:
+        """Use newer city tables from the next batch on."""
+        self.places = places
+        self.codes.clear()
+
+    def _codes(self, addresses: Sequence[str]) -> list[int]:
+        codes = self.places.locate(addresses).tolist()
+        return [
+            code if is_shortened(address) else UNREADABLE if shorten(address) is None else FULL
+            for code, address in zip(codes, addresses, strict=True)
+        ]
+
+
+def _cleaner(clean: Callable[[str], str | None]) -> Memo[str | None]:
+    return Memo(lambda texts: [clean(text) for text in texts], "")

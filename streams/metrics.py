@@ -1,0 +1,66 @@
+"""Every metric there is, in one registry of our own.
+
+Labels are names from the settings and reasons from closed lists: never anything a visitor sent.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from privacy.outcome import Reason, Reject
+
+REGISTRY = CollectorRegistry()
+
+COLLECTOR_REQUESTS = Counter(
+    "lethe_collector_requests",
+    "Requests to send events, by what became of them; no site where the key is unknown.",
+    ["site", "outcome"],
+    registry=REGISTRY,
+)
+COLLECTOR_EVENTS = Counter(
+    "lethe_collector_events", "Events stored by the broker.", ["site"], registry=REGISTRY
+)
+COLLECTOR_SECONDS = Histogram(
+    "lethe_collector_request_seconds",
+    "From the first look at a request to its answer.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+COLLECTOR_PENDING = Gauge(
+    "lethe_collector_pending_events", "Events waiting for the broker.", registry=REGISTRY
+)
+
+LANE_MESSAGES = Counter(
+    "lethe_lane_messages", "Messages a lane passed on.", ["lane"], registry=REGISTRY
+)
+LANE_REJECTS = Counter(
+    "lethe_lane_rejects",
+    "Messages a lane refused; each is a dead letter.",
+    ["lane", "reason"],
+    registry=REGISTRY,
+)
+LANE_LEFT_OUT = Counter(
+    "lethe_lane_values_left_out",
+    "Values a lane left out of events that went on.",
+    ["lane", "reason"],
+    registry=REGISTRY,
+)
+RAW_OLDEST_SECONDS = Gauge(
+    "lethe_raw_oldest_seconds",
+    "Age of the oldest message with a full address that was just read; alarm at 450.",
+    registry=REGISTRY,
+)
+DAYS_CLOSED = Counter(
+    "lethe_days_closed", "Days whose statistics were published, by site.", ["site"], registry=REGISTRY
+)
+
+
+def batch_done(
+    lane: str, passed: int, rejects: Iterable[tuple[object, Reject]], remarks: Mapping[Reason, int]
+) -> None:
+    """Count what became of a lane's batch."""
+    LANE_MESSAGES.labels(lane).inc(passed)
+    for _, reject in rejects:
+        LANE_REJECTS.labels(lane, reject.reason).inc()
+    for reason, count in remarks.items():
+        LANE_LEFT_OUT.labels(lane, reason).inc(count)
