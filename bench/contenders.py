@@ -8,14 +8,21 @@ import argparse
 import asyncio
 import json
 import resource
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import faust
+import pyarrow as pa
+from confluent_kafka import Consumer
 
 from bench.events import SITES
+from bench.rows import row_anonymiser
+from privacy.pseudonym import Salt
+from sinks.clickhouse.facts import FactsWriter
 from sinks.geo import Places
 from sinks.kafka import BatchProducer, consumer, poll
 from streams.lanes.anonymise import AnonymiseLane, Outputs
@@ -23,6 +30,8 @@ from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
 from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import SHORTENED
+from streams.settings import Settings, load
+from streams.wiring import clickhouse
 
 BATCH = 20_000
 WAIT = 0.25
@@ -31,16 +40,15 @@ RULES = {site: SiteRules(KEPT, search_terms=False) for site in SITES}
 
 
 @contextmanager
-def measured(name: str, count: int) -> Iterator[None]:
-    """Print what the block took."""
+def measured(count: int, **more: Any) -> Iterator[None]:
+    """Print what the block took, and ``more``."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.monotonic()
     yield
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    result = {"name": name, "events": count, "seconds": seconds, "cpu": cpu, "rss": rss()}
-    print(json.dumps(result), flush=True)
+    print(json.dumps({"events": count, "seconds": seconds, "cpu": cpu, "rss": rss(), **more}))
 
 
 def rss() -> int:
@@ -49,13 +57,13 @@ def rss() -> int:
     return pages * resource.getpagesize()
 
 
-def passthrough(bootstrap: str, count: int, _: Path) -> None:
+def passthrough(settings: Settings, count: int) -> None:
     """The ceiling: the same client copies bytes untouched."""
-    source = consumer(bootstrap, "bench-passthrough", {})
+    source = _consumer(settings, "bench-passthrough")
     source.subscribe(["tracking-events"])
-    producer = BatchProducer(bootstrap, {})
+    producer = _producer(settings)
     done = 0
-    with measured("passthrough", count):
+    with measured(count):
         while done < count:
             messages = poll(source, BATCH, WAIT)
             if messages:
@@ -67,52 +75,65 @@ def passthrough(bootstrap: str, count: int, _: Path) -> None:
 
 
 class Finish(Brake):
-    """Ends a lane after so many messages: the brake is what sees each batch go by."""
+    """Ends a lane after so many messages, noting its memory at each million: it sees each batch."""
 
     def __init__(self, count: int, stop: threading.Event) -> None:
         super().__init__(1.0, 1)
-        self.left = count
+        self.done = 0
+        self.count = count
         self.stop = stop
+        self.rss: list[int] = []
 
     def judge(self, seen: int, refused: int) -> None:
-        """Count down; no refusals are expected."""
+        """Count; no refusals are expected."""
         if refused:
             raise RuntimeError(f"{refused} of the benchmark's events were refused")
-        self.left -= seen
-        if self.left <= 0:
+        self.done += seen
+        if self.done // 1_000_000 > len(self.rss):
+            self.rss.append(rss())
+        if self.done >= self.count:
             self.stop.set()
 
 
-def lane(bootstrap: str, count: int, cache: Path) -> None:
+def lane(settings: Settings, count: int) -> None:
     """Run the anonymise lane."""
-    places = Places.open(cache)
-    rules = Rules(RULES, places, _no_salt)
+    _lane(settings, count, "bench-lane")
+
+
+def memory(settings: Settings, count: int) -> None:
+    """Run the anonymise lane on events that arrive while it runs, and watch its memory."""
+    _lane(settings, count, "bench-memory")
+
+
+def _lane(settings: Settings, count: int, group: str) -> None:
+    rules = Rules(RULES, Places.open(settings.geo.cache), _no_salt)
     stop = threading.Event()
-    source = consumer(bootstrap, "bench-lane", {})
+    finish = Finish(count, stop)
+    source = _consumer(settings, group)
     source.subscribe(["tracking-events"])
     running = AnonymiseLane(
-        "bench",
+        group,
         SHORTENED,
         lambda: rules,
         source,
-        BatchProducer(bootstrap, {}),
+        _producer(settings),
         Outputs("tracking-anonymised", "dead-letters"),
-        Finish(count, stop),
+        finish,
         batch=BATCH,
         wait=WAIT,
     )
-    with measured("lane", count):
+    with measured(count, rss_by_million=finish.rss):
         running.run(stop)
 
 
-def plain(bootstrap: str, count: int, cache: Path) -> None:
+def plain(settings: Settings, count: int) -> None:
     """Run a plain consumer with fastavro, doing the same steps a message at a time."""
-    anonymise = row_anonymiser(RULES, Places.open(cache), int(time.time() * 1000))
-    source = consumer(bootstrap, "bench-plain", {})
+    anonymise = row_anonymiser(RULES, Places.open(settings.geo.cache), int(time.time() * 1000))
+    source = _consumer(settings, "bench-plain")
     source.subscribe(["tracking-events"])
-    producer = BatchProducer(bootstrap, {})
+    producer = _producer(settings)
     done = 0
-    with measured("plain", count):
+    with measured(count):
         while done < count:
             messages = poll(source, BATCH, WAIT)
             if messages:
@@ -124,12 +145,12 @@ def plain(bootstrap: str, count: int, cache: Path) -> None:
     source.close()
 
 
-def faust_agent(bootstrap: str, count: int, cache: Path) -> None:
+def faust_agent(settings: Settings, count: int) -> None:
     """Run an idiomatic Faust agent, doing the same steps an event at a time."""
-    anonymise = row_anonymiser(RULES, Places.open(cache), int(time.time() * 1000))
+    anonymise = row_anonymiser(RULES, Places.open(settings.geo.cache), int(time.time() * 1000))
     app = faust.App(
         "bench-faust",
-        broker=f"kafka://{bootstrap}",
+        broker=f"kafka://{settings.kafka.bootstrap}",
         store="memory://",
         web_enabled=False,
         topic_allow_declare=False,
@@ -153,7 +174,7 @@ def faust_agent(bootstrap: str, count: int, cache: Path) -> None:
     async def run() -> None:
         app.finalize()
         await app.start()
-        with measured("faust", count):
+        with measured(count):
             await finished.wait()
             await app.producer.flush()
         await app.stop()
@@ -162,21 +183,20 @@ def faust_agent(bootstrap: str, count: int, cache: Path) -> None:
     asyncio.run(run())
 
 
-def loader(bootstrap: str, count: int, _: Path) -> None:
+def loader(settings: Settings, count: int) -> None:
     """Run the load lane into ClickHouse as the settings name it."""
-    settings = load()
     stop = threading.Event()
-    facts = CountingFacts(FactsWriter(connect(settings, "writer")), count, stop)
+    facts = CountingFacts(FactsWriter(clickhouse(settings, "writer")), count, stop)
     running = LoadLane(
         "tracking-anonymised",
         "dead-letters",
-        consumer(bootstrap, "bench-load", {}),
-        BatchProducer(bootstrap, {}),
+        _consumer(settings, "bench-load"),
+        _producer(settings),
         facts,
         batch=100_000,
         wait=1.0,
     )
-    with measured("loader", count):
+    with measured(count):
         running.run(stop)
 
 
@@ -196,16 +216,25 @@ class CountingFacts:
             self.stop.set()
 
 
+def _consumer(settings: Settings, group: str) -> Consumer:
+    return consumer(settings.kafka.bootstrap, group, settings.kafka.options)
+
+
+def _producer(settings: Settings) -> BatchProducer:
+    return BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+
+
 def _no_salt() -> Salt:
     raise RuntimeError("the benchmark's events carry their visitor hash")
 
 
-CONTENDERS: dict[str, Callable[[str, int, Path], None]] = {
+CONTENDERS: dict[str, Callable[[Settings, int], None]] = {
     "passthrough": passthrough,
     "lane": lane,
     "plain": plain,
     "faust": faust_agent,
     "loader": loader,
+    "memory": memory,
 }
 
 
@@ -213,11 +242,9 @@ def main() -> None:
     """Run one contender."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=CONTENDERS)
-    parser.add_argument("bootstrap")
     parser.add_argument("count", type=int)
-    parser.add_argument("cache", type=Path)
     arguments = parser.parse_args()
-    CONTENDERS[arguments.name](arguments.bootstrap, arguments.count, arguments.cache)
+    CONTENDERS[arguments.name](load(), arguments.count)
 
 
 if __name__ == "__main__":

@@ -7,196 +7,44 @@ none for a user id, and none for free properties in which one could hide.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from privacy.network import shorten
 from privacy.pseudonym import Salt, visitor_hash
+from privacy.rules import (
+    Choice,
+    Degrees,
+    Flag,
+    Moment,
+    Names,
+    Rule,
+    Text,
+    Whole,
+    milliseconds,
+)
 
 DAY_MS = 86_400_000
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no web server's clock was that wrong on purpose
 AHEAD_MS = 300_000  # how far a visitor's clock may be ahead of ours
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 TYPES = ("page_view", "search", "click", "error", "custom")
 AD_IDS = ("gclid", "gbraid", "wbraid", "fbp", "fbc", "li_fat_id", "twclid", "ga_client_id")
 
 IDENTIFIER = r"^[A-Za-z0-9._:-]{1,128}$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-NO_CONTROLS = r"^[^\x00-\x1f\x7f\ud800-\udfff]*$"
-
-
-class Rule(Protocol):
-    """What one field may hold: ``schema`` for the documents, ``problem`` for the gate."""
-
-    doc: str
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        ...
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string without control characters, of at most ``most`` characters."""
-
-    doc: str
-    most: int
-    pattern: str = NO_CONTROLS
-    like: str = "must hold no control characters"
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        # Lone surrogates cannot occur in JSON that is UTF-8, and not every validator's
-        # regular expressions know them.
-        pattern = self.pattern.replace(r"\ud800-\udfff", "")
-        return {"type": "string", "maxLength": self.most, "pattern": pattern}
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        if not isinstance(value, str):
-            return "must be a string"
-        if len(value) > self.most:
-            return f"must have at most {self.most} characters"
-        return None if re.fullmatch(self.pattern, value) else self.like
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An integer from ``least`` to ``most``."""
-
-    doc: str
-    least: int
-    most: int
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {"type": "integer", "minimum": self.least, "maximum": self.most}
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            return "must be an integer"
-        if not self.least <= value <= self.most:
-            return f"must be from {self.least} to {self.most}"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Degrees:
-    """A finite number from ``-most`` to ``most``."""
-
-    doc: str
-    most: int
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {"type": "number", "minimum": -self.most, "maximum": self.most}
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return "must be a number"
-        return None if abs(value) <= self.most else f"must be from {-self.most} to {self.most}"
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """True or false."""
-
-    doc: str
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {"type": "boolean"}
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        return None if isinstance(value, bool) else "must be true or false"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of a few words."""
-
-    doc: str
-    options: tuple[str, ...]
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {"type": "string", "enum": list(self.options)}
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        fits = isinstance(value, str) and value in self.options
-        return None if fits else f"must be one of {', '.join(self.options)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A time: milliseconds since 1970 (UTC), or RFC 3339 text with its offset."""
-
-    doc: str
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {
-            "anyOf": [
-                {"type": "integer", "minimum": EARLIEST_MS},
-                {"type": "string", "format": "date-time"},
-            ]
-        }
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        if milliseconds(value) is None:
-            return "must be milliseconds since 1970 or a time like 2026-11-24T09:30:00Z"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """An object of the given names, each an optional short text."""
-
-    doc: str
-    names: tuple[str, ...]
-    rule: Text = field(default=Text("", 512, r"^[!-~]{1,512}$", "must be printable ASCII"))
-
-    def schema(self) -> dict[str, Any]:
-        """Return the rule as JSON Schema."""
-        return {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {name: self.rule.schema() for name in self.names},
-        }
-
-    def problem(self, value: object) -> str | None:
-        """Return the rule that ``value`` breaks, without the value; None when it fits."""
-        if not isinstance(value, Mapping):
-            return "must be an object"
-        if value.keys() - set(self.names):
-            return f"may hold {', '.join(self.names)} only"
-        for name in self.names:
-            if name in value and (broken := self.rule.problem(value[name])):
-                return f"{name} {broken}"
-        return None
-
 
 _USER_AGENT = Text("Default: the request's User-Agent.", 1024)
 
 FIELDS: Mapping[str, Rule] = {
     "type": Choice("What happened.", TYPES),
     "event_id": Text(
-        "A UUID made by the sender; a retry carries the same one.", 36, UUID, "must be a UUID in lower case"
+        "A UUID made by the sender; a retry carries the same one.",
+        36,
+        UUID,
+        "must be a UUID in lower case",
     ),
-    "occurred_at": Moment("When it happened, by the sender's clock."),
+    "occurred_at": Moment("When it happened, by the sender's clock.", EARLIEST_MS),
     "name": Text("What a click or custom event is called.", 64),
     "page": Text("URL of the page.", 2048),
     "referrer": Text("URL of the page before.", 2048),
@@ -272,11 +120,10 @@ def _problems(
         elif value is not None and (broken := FIELDS[name].problem(value)):
             yield Problem(name, broken)
     moment = milliseconds(event.get("occurred_at"))
-    if moment is not None:
-        if moment > received_at + AHEAD_MS:
-            yield Problem("occurred_at", "must not lie in the future")
-        elif moment < (EARLIEST_MS if max_age_ms is None else received_at - max_age_ms):
-            yield Problem("occurred_at", "is too old")
+    if moment is not None and moment > received_at + AHEAD_MS:
+        yield Problem("occurred_at", "must not lie in the future")
+    if moment is not None and max_age_ms is not None and moment < received_at - max_age_ms:
+        yield Problem("occurred_at", "is too old")
     if event.get("ad_ids") and event.get("consent_epoch") is None:
         yield Problem("ad_ids", "needs consent_epoch: no provider id without consent to ads")
 
@@ -288,23 +135,6 @@ def _stranger(name: object) -> Problem:
     if re.fullmatch(r"(?i)(user|login|account|customer|member)_?(id|name)?|e?_?mail", name):
         return Problem(name, "is refused: tracking is never linked to a user")
     return Problem(name, f"is not a field of tracking events; those are {', '.join(FIELDS)}")
-
-
-def milliseconds(value: object) -> int | None:
-    """Read a time as milliseconds since 1970 (UTC); None when it is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if EARLIEST_MS <= value < 2**53 else None
-    if not isinstance(value, str) or not re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", value, re.ASCII
-    ):
-        return None
-    try:
-        since = (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
-    except ValueError:
-        return None
-    return since if since >= EARLIEST_MS else None
 
 
 def enter(

@@ -21,12 +21,14 @@ LONGEST_NAME = 64
 DEPTH = 3  # how often a text may be percent-encoded
 
 _WEB = re.compile(r"https?://[^/\\?#]*", re.IGNORECASE)
-_ORIGIN = re.compile(r"(https?|android-app)://(?:[^/\\?#]*@)?([^/\\?#@:]+)(?::\d*)?(?:[/\\?#]|$)")
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?|android-app)://(?:[^/\\?#]*@)?(?P<host>[^/\\?#@:]+)(?::\d*)?(?:[/\\?#]|$)"
+)
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9_-]{0,62}")
 _NAME = re.compile(r"[a-z0-9_.:-]*")
 
-# Most segments of most paths: too short, or too plain, to say anything of a person.
-_TAME = re.compile(rf"[a-z_.-]{{0,{LONGEST_PART}}}|[A-Za-z0-9_.-]{{0,6}}")
+# Most segments of most paths: too plain or too short for any of what follows.
+_TAME = re.compile(r"[a-z_.-]{0,31}|[A-Za-z0-9_.-]{0,6}")
 # Each repetition is bounded, so no text makes these slow. A group's name is the placeholder.
 _PERSONAL = re.compile(
     r"(?P<email>@)"
@@ -37,7 +39,7 @@ _PERSONAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z0-9]+")
-_PLAIN_WORD = re.compile(r"(?:[a-z]*(?:[A-Z][a-z]{2,})*|[A-Z]+)[0-9]{0,4}|[0-9]+")
+_PLAIN_WORD = re.compile(r"(?:[a-z]*(?:[A-Z][a-z]{2,})*|[A-Z]+)[0-9]{0,4}")
 
 
 def clean_page(url: str, parameters: AbstractSet[str]) -> str | None:
@@ -87,23 +89,21 @@ def clean_referrer(url: str) -> str | None:
     if len(url) > LONGEST_URL or not url.isprintable():
         return None
     origin = _ORIGIN.match(url.lower())
-    if origin is None:
-        return None
-    scheme, host = origin.groups()
-    host = host.removesuffix(".")
+    host = origin and _site_host(origin["host"].removesuffix("."))
+    return f"{origin['scheme']}://{host}" if origin and host else None
+
+
+def _site_host(host: str) -> str | None:
     if not host.isascii():
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             return None
-    if len(host) > 253 or not _HOST.fullmatch(host):
+    if len(host) > 253 or not _HOST.fullmatch(host) or _PERSONAL.search(host):
         return None
     # The ASCII form of an internationalised label looks like a token and is none.
-    if _PERSONAL.search(host) or any(
-        _is_token(label) for label in host.split(".") if not label.startswith("xn--")
-    ):
-        return None
-    return f"{scheme}://{host}"
+    labels = [label for label in host.split(".") if not label.startswith("xn--")]
+    return None if any(map(_is_token, labels)) else host
 
 
 def clean_terms(text: str) -> str | None:
@@ -167,4 +167,3 @@ def _is_token(text: str) -> bool:
         return False
     odd = [len(word) for word in _WORD.findall(text) if not _PLAIN_WORD.fullmatch(word)]
     return bool(odd) and (max(odd) >= 12 or sum(odd) >= 16)
-

@@ -45,7 +45,7 @@ class Publisher(Protocol):
         ...
 
     def close(self) -> None:
-        """Wait for what is pending, within the delivery timeout, and let go."""
+        """Wait for what is pending, within the delivery timeout; then every future is done."""
         ...
 
 
@@ -69,6 +69,7 @@ class KafkaPublisher:
             "queue.buffering.max.messages": max_pending,
             "topic.metadata.propagation.max.ms": int(timeout * 1000),
             "error_cb": self._on_error,
+            "log_level": 2,  # critical; lesser ones come ten times a second while a broker is away
             **options,
         }
         self._max_pending = max_pending
@@ -107,7 +108,9 @@ class KafkaPublisher:
         """Wait for what is pending and let go; see ``Publisher``."""
         self._closing.set()
         self._thread.join()
-        self._producer.flush(self._timeout)
+        if self._producer.flush(self._timeout):
+            self._producer.purge()
+            self._producer.flush(1.0)
 
     def _poll(self) -> None:
         while not self._closing.is_set():
@@ -120,7 +123,8 @@ class KafkaPublisher:
                 lost.flush(self._timeout)
 
     def _on_error(self, error: KafkaError) -> None:
-        _log.warning("broker_error", reason=error.name())
+        if error.code() != KafkaError._TRANSPORT:  # noqa: SLF001 - librdkafka's own; see log_level
+            _log.warning("broker_error", reason=error.name())
         if error.fatal():
             self._fatal.set()
 

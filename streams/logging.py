@@ -51,9 +51,7 @@ def configure(service: str, level: int = logging.INFO) -> None:
     logging.basicConfig(handlers=[_Library()], level=logging.WARNING, force=True)
 
 
-def keep_allowed(
-    _: object, __: str, line: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def keep_allowed(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Keep allowed fields; of an exception its class. ``left_out`` names the rest."""
     if isinstance(error := line.get("exc_info"), BaseException):
         line["error"] = type(error).__name__
@@ -79,7 +77,7 @@ class _Library(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[0] if record.exc_info else None
         structlog.get_logger().log(
-            record.levelno,
+            min(max(record.levelno // 10, 1), 5) * 10,
             "library",
             logger=record.name,
             where=f"{record.module}:{record.lineno}",

@@ -51,7 +51,10 @@ RAW_OLDEST_SECONDS = Gauge(
     registry=REGISTRY,
 )
 DAYS_CLOSED = Counter(
-    "lethe_days_closed", "Days whose statistics were published, by site.", ["site"], registry=REGISTRY
+    "lethe_days_closed",
+    "Days whose statistics were published, by site.",
+    ["site"],
+    registry=REGISTRY,
 )
 
 

@@ -18,7 +18,6 @@ class InThread(Service):  # type: ignore[misc]  # mode is not typed
 
     def __init__(self, name: str, loop: Loop) -> None:
         super().__init__()
-        self.label = name
         self._loop_function = loop
         self._flag = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)

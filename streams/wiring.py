@@ -2,30 +2,32 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 
-from schemas.registry import topics
-from sinks.clickhouse.client import Client
+from sinks.clickhouse.client import Client, ClickHouseDownError
 from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
 from sinks.geo import Places
 from sinks.kafka import BatchProducer, consumer
-from sinks.kafka_admin import delete_records
 from sinks.salts import Salts
 from streams import metrics
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
+from streams.lanes.raw import RawTopic
 from streams.lanes.rules import Rules, SiteRules
-from streams.lanes.steps import RAW, SHORTENED, Step
+from streams.lanes.steps import RAW, SHORTENED
 from streams.settings import Settings
 
 _log = structlog.get_logger()
 
-HOUSEKEEPING_SECONDS = 5.0
+LOAD_ROWS = 100_000  # in one insert at most
+LOAD_SECONDS = 1.0  # to collect them
+CLOSE_SECONDS = 5.0  # between looks for a day that can be closed
 
 
 def now() -> int:
@@ -35,6 +37,11 @@ def now() -> int:
 
 def clickhouse(settings: Settings, user: str) -> Client:
     """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
+    place = settings.clickhouse
+    password = (settings.secrets / f"clickhouse-{user}").read_text().strip()
+    return Client(
+        place.host, place.port, place.database, user, password, secure=place.secure
+    )
 
 
 def rules(settings: Settings) -> Rules:
@@ -49,9 +56,86 @@ def rules(settings: Settings) -> Rules:
 
 def anonymise(settings: Settings, stop: threading.Event) -> None:
     """Run the anonymise lane on ``tracking-events``."""
-    _anonymise(settings, stop, "anonymise", "tracking-events", SHORTENED)
+    _anonymise_lane(settings, raw=False).run(stop)
 
 
 def anonymise_raw(settings: Settings, stop: threading.Event) -> None:
     """Run the anonymise lane on ``tracking-events-raw``; delete what is behind the commit."""
-    _anonymise(settings, stop, "anonymise-raw", "tracking-events-raw", RAW)
+    _anonymise_lane(settings, raw=True).run(stop)
+
+
+def load(settings: Settings, stop: threading.Event) -> None:
+    """Run the load lane into ClickHouse."""
+    LoadLane(
+        settings.topic("tracking-anonymised"),
+        settings.topic("dead-letters"),
+        _consumer(settings, "load"),
+        _producer(settings),
+        FactsWriter(clickhouse(settings, "writer")),
+        batch=LOAD_ROWS,
+        wait=LOAD_SECONDS,
+    ).run(stop)
+
+
+def close(settings: Settings, stop: threading.Event) -> None:
+    """Publish the statistics of days that are over, and destroy salts of days that are past."""
+    salts = Salts.under(settings.data_dir)
+    statistics = Statistics(clickhouse(settings, "writer"), settings.statistics)
+    while not stop.wait(CLOSE_SECONDS):
+        salts.destroy_old(now())
+        try:
+            for site, day in statistics.close_ready(now()):
+                metrics.DAYS_CLOSED.labels(site).inc()
+                _log.info("day_closed", site=site, day=str(day))
+        except ClickHouseDownError:
+            _log.warning("clickhouse_down")
+
+
+# Every loop of the data plane by the name that ``lethe worker --only`` takes.
+LOOPS: Mapping[str, Callable[[Settings, threading.Event], None]] = {
+    "anonymise": anonymise,
+    "anonymise-raw": anonymise_raw,
+    "load": load,
+    "close": close,
+}
+
+
+def _anonymise_lane(settings: Settings, *, raw: bool) -> AnonymiseLane:
+    name, topic = (
+        ("anonymise-raw", "tracking-events-raw") if raw else ("anonymise", "tracking-events")
+    )
+    source = _consumer(settings, name)
+    source.subscribe([settings.topic(topic)])
+    known = rules(settings)
+    lanes = settings.lanes
+
+    def renewed() -> Rules:
+        if (places := known.places.refreshed()) is not known.places:
+            known.renew(places)
+        return known
+
+    return AnonymiseLane(
+        name,
+        RAW if raw else SHORTENED,
+        renewed,
+        source,
+        _producer(settings),
+        Outputs(settings.topic("tracking-anonymised"), settings.topic("dead-letters")),
+        Brake(lanes.reject_ratio, lanes.reject_window),
+        batch=lanes.batch,
+        wait=lanes.wait_seconds,
+        committed=RawTopic(AdminClient(_client(settings))) if raw else lambda *_: None,
+    )
+
+
+def _client(settings: Settings) -> dict[str, str]:
+    return {"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options}
+
+
+def _consumer(settings: Settings, reader: str) -> Consumer:
+    kafka = settings.kafka
+    return consumer(kafka.bootstrap, kafka.prefix + reader, kafka.options)
+
+
+def _producer(settings: Settings) -> BatchProducer:
+    return BatchProducer(settings.kafka.bootstrap, settings.kafka.options)

@@ -13,13 +13,15 @@ VIEWS = (
     "countries_daily",
     "cities_daily",
     "cities_hourly",
+    "types_daily",
     "pages_daily",
+    "clicks_daily",
     "searches_daily",
     "errors_daily",
-    "events_daily",
+    "custom_daily",
     "referrers_daily",
     "browsers_daily",
-    "days",
+    "browser_versions_daily",
 )
 
 # ``admin`` has everything.

@@ -24,12 +24,12 @@ def read_events(body: bytes) -> list[Any]:
         raise Refusal(Why.MALFORMED, rule=f"the JSON is nested deeper than {MOST_DEPTH}")
     if isinstance(content, dict) and "events" in content:
         if len(content) > 1:
-            raise _unfit("events", "must be the only field beside none")
+            raise _unfit("events", "must be the only field of the object")
         content = content["events"]
     elif isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
-        raise _unfit("events", "must be an event, an array of events or an object holding one")
+        raise _unfit("events", "must be an array; or send one event object")
     if not 1 <= len(content) <= MOST_EVENTS:
         raise _unfit("events", f"must be from 1 to {MOST_EVENTS}")
     return content

@@ -31,13 +31,12 @@ class Buckets:
         """
         full_at = max(self._full_at.get(name, now), now)
         missing = (full_at - now) * self._rate + min(tokens, self._burst) - self._burst
-        if missing > 0:
-            return max(1, math.ceil(missing / self._rate))
-        self._full_at[name] = full_at + tokens / self._rate
+        wait = max(0, math.ceil(missing / self._rate))
+        self._full_at[name] = full_at if wait else full_at + tokens / self._rate
         self._full_at.move_to_end(name)
         if len(self._full_at) > self._most:
             self._full_at.popitem(last=False)
-        return 0
+        return wait
 
 
 class Anonymous:

@@ -60,10 +60,11 @@ class AnonymiseLane:
         *,
         batch: int,
         wait: float,
-        committed: Callable[[Consumer], None] = lambda _: None,
+        committed: Callable[[Consumer, Sequence[Source]], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``rules`` is asked before each batch; ``committed`` is told after each commit."""
+        """``rules`` is asked before each batch; ``committed`` is told after each commit what
+        it was."""
         self.name = name
         self._path = path
         self._rules = rules
@@ -97,5 +98,5 @@ class AnonymiseLane:
         )
         self._producer.stored()
         self._consumer.commit(asynchronous=False)
-        self._committed(self._consumer)
+        self._committed(self._consumer, messages)
         metrics.batch_done(self.name, len(result.values), result.rejects, result.remarks)

@@ -14,13 +14,25 @@ from privacy.outcome import Reason, Reject
 class Source(Protocol):
     """A message as Kafka's client hands it over."""
 
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """Return the topic it lies on."""
+        ...
 
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Return the partition it lies in."""
+        ...
 
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Return its place in the partition."""
+        ...
 
-    def value(self) -> bytes | None: ...
+    def timestamp(self) -> tuple[int, int]:
+        """Return the kind of its time, and the milliseconds since 1970."""
+        ...
+
+    def value(self) -> bytes | None:
+        """Return what it holds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

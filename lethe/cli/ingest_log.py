@@ -1,0 +1,91 @@
+"""``lethe ingest-log``: a web server's log as tracking events (S8)."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+command = typer.Typer(
+    help="Publish a web server's log (Common or Combined Log Format).",
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+@command.command()
+def ingest_log(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The log, also .gz; -: stdin.")],
+    *,
+    site: Annotated[str, typer.Option(help="Site of the settings that the log is of.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Tells apart logs whose files have the same name, as those of two servers. "
+            "Default: the file's name without suffixes."
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow/--once", help="Go on as the log grows and is rotated, from where it was left."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write every refused line's number and reason here.")
+    ] = None,
+) -> None:
+    """Publish a web server's log, in Common or Combined Log Format, as tracking events.
+
+    Each request becomes one event: an error, with its status, when that is 400 or more, else a
+    page view; of whatever method and whatever was asked for. The address is shortened before it
+    is published, user names are not read. Reading a log again, or its rotated or compressed copy,
+    doubles nothing.
+
+    Exit code 0 when anything was published or nothing was there, 1 when every line was refused,
+    2 when file, settings or broker are not usable.
+
+    Example: lethe ingest-log access.log --site shop.example
+    """
+    # Imported here, not above, so that other commands do not wait for it.
+    import signal
+    import time
+
+    from lethe.intake import opened
+    from lethe.logs.follow import Follower
+    from lethe.logs.ingest import ingest, ingest_following, log_name
+    from lethe.tally import Bar, accounted, opened_input
+    from streams.settings import load
+
+    path = Path(file)
+    if follow and file == "-":
+        raise typer.BadParameter("standard input cannot be followed")
+    name = name or ("stdin" if file == "-" else log_name(path.name))
+    if not re.fullmatch(NAME, name):
+        raise typer.BadParameter("give a --name of letters, digits, . _ and -")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
+    with accounted("lethe ingest-log", report) as tally:
+        settings = load()
+        with opened(settings, site, tally, endless=follow) as intake:
+            if follow:
+                follower = Follower(
+                    path, site, name, lost=_warn, clock=time.monotonic, sleep=time.sleep
+                )
+                place_file = settings.data_dir / "logs-state" / f"{quote(site, '')}-{name}.json"
+                with Bar(tally) as bar:
+                    ingest_following(follower, place_file, intake, bar)
+            else:
+                with opened_input(file) as raw, Bar(tally, raw) as bar:
+                    ingest(raw, site, name, intake, bar)
+    raise typer.Exit(1 if tally.refused and not tally.published else 0)
+
+
+def _warn() -> None:
+    typer.echo(
+        "lethe ingest-log: the log was rotated out of its folder before its end was read; "
+        "ingest that file too, with the same --name",
+        err=True,
+    )

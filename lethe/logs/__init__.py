@@ -1,0 +1,1 @@
+"""Web servers' logs as a source of tracking events (S8)."""

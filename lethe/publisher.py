@@ -1,0 +1,187 @@
+"""The SDK: publish tracking events straight to Kafka (S9, S11).
+
+    with Publisher("kafka.example:9092", "shop.example") as publisher:
+        publisher.publish({"type": "page_view", "page": "/"}, address=client, user_agent=agent)
+
+What leaves the process has passed the same gate as in the collector: fields that are no tracking
+event's are refused by name, and the address is shortened. Needs the base install alone.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from kafka.producer.future import FutureRecordMetadata
+
+from privacy.pseudonym import Salt
+from privacy.tracking import Problem, enter, key, problems
+from schemas.codec import encode
+
+TOPIC = "tracking-events"
+RAW_TOPIC = "tracking-events-raw"
+
+# At DEBUG kafka-python writes the key and value of every message to the log.
+logging.getLogger("kafka").setLevel(logging.INFO)
+
+
+class InvalidEventError(ValueError):
+    """Raised before anything is sent. ``problems`` name fields and rules, never a value."""
+
+    def __init__(self, found: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.field} {problem.rule}" for problem in found))
+        self.problems = tuple(found)
+
+
+class PublishFailedError(RuntimeError):
+    """Raised when the broker did not confirm an event: it may be stored, or not.
+
+    Publish it again with the same ``event_id``; it is counted once.
+    """
+
+
+class Receipt:
+    """What ``publish`` returns at once; ``result`` waits for the broker."""
+
+    def __init__(self, event_id: str, future: FutureRecordMetadata) -> None:
+        self.event_id = event_id
+        self._future = future
+
+    def result(self, timeout: float = 30.0) -> None:
+        """Wait until all in-sync replicas have the event, or raise PublishFailedError."""
+        try:
+            self._future.get(timeout=timeout)
+        except KafkaError as error:
+            raise _failed(error) from None
+
+
+class Publisher:
+    """Checks, shortens and publishes one site's events. Threads may share it; processes may not.
+
+    ``bootstrap`` is ``host:port``, several with commas. ``prefix`` is what the pipeline's settings
+    put before each topic. ``kafka_options`` go to kafka-python's producer (``security_protocol``,
+    ``sasl_mechanism``, ...); acknowledgement by all replicas, retries and the partitioner, which
+    is the other clients', are not for choice.
+
+    ``salt`` gives the day's salt where this process shares the pipeline's key store. Without it
+    the lane makes the visitor hash from what is left of the address: visitors without a cookie
+    who share a network and a browser then count as one.
+
+    ``raw=True`` is for producers that cannot shorten. **The full address then leaves the
+    process** and stays on the broker, on ``tracking-events-raw``, until the lane has shortened it
+    or for 15 minutes at most. Don't use it where the default works.
+
+    Raises PublishFailedError when no broker answers.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        site: str,
+        *,
+        prefix: str = "",
+        raw: bool = False,
+        salt: Callable[[], Salt] | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        ids: Callable[[], str] = lambda: str(uuid.uuid4()),  # noqa: TID251 - the edge: ids are made here
+        **kafka_options: Any,
+    ) -> None:
+        self._site = site
+        self._raw = raw
+        self._topic = prefix + (RAW_TOPIC if raw else TOPIC)
+        self._salt = salt
+        self._clock = clock
+        self._ids = ids
+        self._failures = 0
+        self._lock = threading.Lock()
+        options = {"linger_ms": 5, "allow_auto_create_topics": False, **kafka_options}
+        options |= {"acks": "all", "enable_idempotence": True}
+        try:
+            self._producer = KafkaProducer(bootstrap_servers=bootstrap.split(","), **options)
+        except KafkaError as error:
+            raise _failed(error) from None
+
+    def publish(
+        self, event: Mapping[str, Any], *, address: str | None = None, user_agent: str | None = None
+    ) -> Receipt:
+        """Queue one event and return its receipt without waiting for the broker.
+
+        ``address`` and ``user_agent`` are the visitor's, as the connection shows them; the
+        event's own ``ip`` and ``user_agent`` win. Retry with the receipt's ``event_id``.
+
+        Raises InvalidEventError when the event breaks a rule, and PublishFailedError when it
+        cannot be queued because the broker has been away for long (``max_block_ms``).
+        """
+        now = self._clock()
+        whole = {"ip": address, **event} if isinstance(event, Mapping) else event
+        if found := problems(whole, now):
+            raise InvalidEventError(found)
+        record = enter(
+            whole,
+            site=self._site,
+            address=None,
+            user_agent=user_agent,
+            received_at=now,
+            event_id=self._ids(),
+            salt=self._salt() if self._salt and not self._raw else None,
+        )
+        if self._raw:
+            record["ip"] = whole["ip"]
+        try:
+            future = self._producer.send(
+                self._topic, encode("tracking_event", record), key=key(record)
+            )
+        except KafkaError as error:
+            raise _failed(error) from None
+        future.add_errback(self._count_failure)
+        return Receipt(record["event_id"], future)
+
+    def flush(self, timeout: float = 30.0) -> None:
+        """Wait for everything published so far, ``timeout`` seconds at most.
+
+        Raises PublishFailedError when an event since the last flush was not stored, so that
+        nothing is lost in silence even if no receipt was looked at.
+        """
+        try:
+            self._producer.flush(timeout=timeout)
+        except KafkaError as error:
+            raise _failed(error) from None
+        with self._lock:
+            failures, self._failures = self._failures, 0
+        if failures:
+            raise PublishFailedError(f"{failures} events were not stored")
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Flush and let go of the connections; raises what ``flush`` raises."""
+        try:
+            self.flush(timeout)
+        finally:
+            with suppress(KafkaError):  # waits for what flush has given up on
+                self._producer.close(timeout=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with suppress(PublishFailedError):  # the exception on its way says more
+                self.close(timeout=5)
+
+    def _count_failure(self, _: BaseException) -> None:
+        with self._lock:
+            self._failures += 1
+
+
+def _failed(error: KafkaError) -> PublishFailedError:
+    """Keep the kind of error alone: its text may quote what was sent."""
+    return PublishFailedError(f"the broker did not confirm it: {type(error).__name__}")

@@ -1,0 +1,198 @@
+"""``lethe collect`` as a process, on a broker."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import noida_db
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.codec import decode
+from schemas.registry import topics
+from streams.settings import Settings
+
+pytestmark = pytest.mark.broker
+
+TOPIC = "tracking-events"
+HEADERS = {"X-Lethe-Key": "demo-shop-key", "Content-Type": "application/json"}
+
+
+@contextmanager
+def collecting(
+    bootstrap: str, data_dir: Path, prefix: str = "", **settings: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run ``lethe collect`` on a free port; yield the process and the port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lethe", "collect", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "LETHE_KAFKA__BOOTSTRAP": bootstrap,
+            "LETHE_KAFKA__PREFIX": prefix,
+            "LETHE_DATA_DIR": str(data_dir),
+            **settings,
+        },
+    )
+    assert process.stdout
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Collector: http://127.0.0.1:"), line
+        yield process, int(line.rsplit(":", 1)[1])
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=30)
+
+
+def send(port: int, event: object, **headers: str) -> tuple[int, dict[str, object]]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", "/v1/events", json.dumps(event), {**HEADERS, **named})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_what_is_acknowledged_is_on_the_broker_without_a_full_address(settings: Settings) -> None:
+    bootstrap, topic = settings.kafka.bootstrap, settings.topic(TOPIC)
+    with collecting(
+        bootstrap, settings.data_dir, settings.kafka.prefix, LETHE_COLLECTOR__TRUSTED_HOPS="1"
+    ) as (process, port):
+        status, answer = send(
+            port, [{"type": "click", "cookie_id": "c-1"}] * 20, X_Forwarded_For="192.0.2.77"
+        )
+        assert status == 202
+        status, _ = send(port, {"type": "click"}, X_Forwarded_For="2001:db8:1:2::77")
+        assert status == 202
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=30)
+        assert process.returncode == 0
+    values = (value for _, _, value in read_topic(bootstrap, topic))
+    events = [decode("tracking_event", value) for value in values]
+    assert [event["event_id"] for event in events if event["cookie_id"]] == answer["event_ids"]
+    assert {event["ip"] for event in events} == {"192.0.2.0", "2001:db8:1::"}
+    assert not any(b"192.0.2.77" in value or b"1:2::77" in value for value in values)
+    assert "192.0.2.77" not in log
+    assert "127.0.0.1" not in log.replace('"host": "127.0.0.1"', "")
+    assert [json.loads(line)["event"] for line in log.splitlines()] == [
+        "collector_listens",
+        "collector_stops",
+    ]
+
+
+def test_a_stop_answers_what_is_on_its_way(settings: Settings) -> None:
+    """SIGTERM while bodies are half sent: nobody new is let in, whoever was in is answered."""
+    bootstrap, prefix = settings.kafka.bootstrap, settings.kafka.prefix
+    with collecting(bootstrap, settings.data_dir, prefix) as (process, port):
+        answers: list[int] = []
+        stop = threading.Event()
+
+        def traffic() -> None:
+            while not stop.is_set():
+                try:
+                    answers.append(send(port, [{"type": "click"}] * 10)[0])
+                except OSError:
+                    return  # not let in any more, or hung up on before a word was said
+
+        threads = [threading.Thread(target=traffic) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait(lambda: len(answers) > 20)
+        process.terminate()
+        assert process.wait(30) == 0
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert set(answers) == {202}
+    assert len(published(bootstrap, settings.topic(TOPIC))) >= 10 * len(answers)
+
+
+@dataclass
+class OwnBroker:
+    """An embedded broker of this test's own, which it may freeze."""
+
+    bootstrap: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The command is a wrapper: signals to it do not reach the broker.
+    binary = Path(noida_db.__file__).with_name("noida-db")
+    data = str(tmp_path / "broker")
+    process = subprocess.Popen(
+        [binary, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", data],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+    partitions = topics()[TOPIC].partitions
+    admin.create_topics([NewTopic(TOPIC, partitions, 1)])[TOPIC].result(20)
+    yield OwnBroker(f"127.0.0.1:{port}", process)
+    process.kill()
+    process.wait()
+
+
+def test_nothing_is_acknowledged_while_the_broker_does_not_answer(
+    own_broker: OwnBroker, tmp_path: Path
+) -> None:
+    """Frozen in the middle of traffic: 503 until it is back, and every 202 is on the broker."""
+    acknowledged: list[str] = []
+    statuses: list[int] = []
+    stop = threading.Event()
+    with collecting(
+        own_broker.bootstrap, tmp_path, LETHE_COLLECTOR__RATE="1e9", LETHE_COLLECTOR__BURST="10000"
+    ) as (_, port):
+
+        def traffic() -> None:
+            while not stop.is_set():
+                status, answer = send(port, [{"type": "click", "cookie_id": "c-1"}] * 5)
+                acknowledged.extend(answer.get("event_ids", []))  # type: ignore[arg-type]
+                statuses.append(status)
+
+        threads = [threading.Thread(target=traffic) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait(lambda: len(statuses) > 100)
+            own_broker.process.send_signal(signal.SIGSTOP)
+            wait(lambda: 503 in statuses)
+            own_broker.process.send_signal(signal.SIGCONT)
+            before = len(acknowledged)
+            wait(lambda: len(acknowledged) > before + 100)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    assert set(statuses) == {202, 503}
+    stored = {
+        decode("tracking_event", value)["event_id"]
+        for value in published(own_broker.bootstrap, TOPIC)
+    }
+    assert set(acknowledged) <= stored

@@ -1,0 +1,137 @@
+"""One suite for the real publisher and for the one in memory: they keep the same promises."""
+
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from kafka.partitioner.default import murmur2
+
+from schemas.registry import topics
+from sinks.kafka import NotStoredError
+from sinks.publish import KafkaPublisher, MemoryPublisher, Message, Publisher
+from streams.settings import Settings
+
+pytestmark = pytest.mark.broker
+
+TOPIC = "tracking-events"
+
+
+@dataclass
+class Case:
+    """A publisher, how to read what it stored, and one like it whose broker is gone."""
+
+    publisher: Publisher
+    topic: str
+    read: Callable[[bytes], list[bytes]]
+    without_broker: Publisher
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    if request.param == "memory":
+        memory, gone = MemoryPublisher(), MemoryPublisher()
+        gone.available = False
+        yield Case(
+            memory,
+            TOPIC,
+            lambda key: [message.value for _, message in memory.stored if message.key == key],
+            gone,
+        )
+        return
+    settings: Settings = request.getfixturevalue("settings")
+    topic = settings.topic(TOPIC)
+    real = KafkaPublisher(
+        settings.kafka.bootstrap, settings.kafka.options, max_pending=100, timeout=10.0
+    )
+    gone_too = KafkaPublisher(f"127.0.0.1:{_closed_port()}", {}, max_pending=100, timeout=0.5)
+    yield Case(real, topic, lambda key: _read(settings, topic, key), gone_too)
+    real.close()
+    gone_too.close()
+
+
+def _closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _read(settings: Settings, topic: str, key: bytes) -> list[bytes]:
+    return [value for _, found, value in read_all(settings, topic) if found == key]
+
+
+def test_a_batch_is_stored_in_order_when_its_future_is_done(case: Case) -> None:
+    key = secrets.token_bytes(16)
+    values = [str(number).encode() for number in range(50)]
+    case.publisher.send(case.topic, [Message(key, value) for value in values]).result(15)
+    assert case.read(key) == values
+    assert case.publisher.pending == 0
+
+
+def test_an_empty_batch_is_stored(case: Case) -> None:
+    assert case.publisher.send(case.topic, []).result(1) is None
+
+
+def test_without_a_broker_nothing_is_stored_and_it_is_said(case: Case) -> None:
+    stored = case.without_broker.send(case.topic, [Message(None, b"value")] * 3)
+    with pytest.raises(NotStoredError):
+        stored.result(15)
+
+
+def test_readiness_is_the_broker_s(case: Case) -> None:
+    assert case.publisher.ready(case.topic)
+    assert not case.without_broker.ready(case.topic)
+
+
+def test_a_caller_that_leaves_changes_nothing(case: Case) -> None:
+    key = secrets.token_bytes(16)
+    stored = case.publisher.send(case.topic, [Message(key, b"value")])
+    assert not stored.cancel()
+    stored.result(15)
+    assert case.read(key) == [b"value"]
+
+
+def test_more_than_may_wait_is_refused_at_once() -> None:
+    publisher = KafkaPublisher(f"127.0.0.1:{_closed_port()}", {}, max_pending=10, timeout=0.5)
+    first = publisher.send(TOPIC, [Message(None, b"value")] * 8)
+    second = publisher.send(TOPIC, [Message(None, b"value")] * 3)
+    assert second.done()
+    assert not first.done()
+    publisher.close()
+    for stored in (first, second):
+        with pytest.raises(NotStoredError):
+            stored.result(0)
+
+
+def test_what_a_topic_refuses_is_not_stored(settings: Settings) -> None:
+    publisher = KafkaPublisher(settings.kafka.bootstrap, {}, max_pending=10, timeout=2.0)
+    huge = [Message(None, b"x" * 2_000_000)]
+    with pytest.raises(NotStoredError):
+        publisher.send(settings.topic(TOPIC), huge).result(10)
+    publisher.close()
+
+
+def test_keys_go_where_java_s_clients_put_them(settings: Settings) -> None:
+    publisher = KafkaPublisher(settings.kafka.bootstrap, {}, max_pending=100, timeout=10.0)
+    topic = settings.topic(TOPIC)
+    keys = [f"shop.example|{secrets.token_hex()}".encode() for _ in range(20)]
+    publisher.send(topic, [Message(key, b"value") for key in keys]).result(15)
+    count = topics()[TOPIC].partitions
+    found = {key: partition for partition, key, _ in read_all(settings, topic) if key in keys}
+    assert found == {key: (murmur2(key) & 0x7FFFFFFF) % count for key in keys}
+    publisher.close()
+
+
+def test_a_producer_that_cannot_go_on_is_replaced(settings: Settings) -> None:
+    publisher = KafkaPublisher(settings.kafka.bootstrap, {}, max_pending=10, timeout=10.0)
+    broken = publisher._producer
+    publisher._fatal.set()
+    until = time.monotonic() + 10
+    while publisher._producer is broken and time.monotonic() < until:
+        time.sleep(0.01)
+    publisher.send(settings.topic(TOPIC), [Message(None, b"value")]).result(15)
+    assert publisher._producer is not broken
+    publisher.close()

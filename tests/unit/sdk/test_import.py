@@ -1,0 +1,31 @@
+"""The SDK is light: sites install and import it in their web servers."""
+
+import subprocess
+import sys
+
+HEAVY = {
+    "aiohttp", "clickhouse_driver", "confluent_kafka", "faust", "numpy", "pyarrow", "pydantic",
+    "rich", "scipy", "sqlalchemy", "structlog", "typer",
+}  # fmt: skip
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has after ``code``."""
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return {name.partition(".")[0] for name in printed.split()}
+
+
+def test_publisher_imports_nothing_of_the_pipeline() -> None:
+    found = modules_after("from lethe import Publisher")
+    assert {"kafka", "fastavro"} <= found
+    assert not found & (HEAVY | {"streams", "sinks"})
+
+
+def test_lethe_alone_imports_not_even_kafka() -> None:
+    """The command line lives in the same package and must start quickly."""
+    assert not modules_after("import lethe") & (HEAVY | {"kafka", "fastavro"})

@@ -1,0 +1,221 @@
+"""What the SDK lets out, without a broker."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaTimeoutError
+from kafka.future import Future
+
+import lethe.publisher
+from lethe import InvalidEventError, Publisher, PublishFailedError
+from privacy.pseudonym import Salt, visitor_hash
+from schemas.codec import decode
+
+NOW = 1_792_665_000_000  # 2026-10-22T10:30:00Z
+ID = "00000000-0000-4000-8000-000000000001"
+PAGE = {"type": "page_view", "page": "/"}
+
+
+class Pending(Future):  # type: ignore[misc]
+    """Stands in for kafka-python's future of one message."""
+
+    def get(self, timeout: float) -> object:
+        if not self.is_done:
+            raise KafkaTimeoutError(f"waited {timeout} s for 192.0.2.7")
+        if self.exception is not None:
+            raise self.exception
+        return self.value
+
+
+class Producer:
+    """Stands in for kafka-python's producer and keeps what it is given."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.sent: list[tuple[str, bytes, bytes | None]] = []
+        self.futures: list[Pending] = []
+        self.closed = False
+
+    def send(self, topic: str, value: bytes, key: bytes | None) -> Pending:
+        self.sent.append((topic, value, key))
+        self.futures.append(Pending())
+        return self.futures[-1]
+
+    def flush(self, timeout: float) -> None:
+        if not all(future.is_done for future in self.futures):
+            raise KafkaTimeoutError(f"waited {timeout} s")
+
+    def close(self, timeout: float) -> None:
+        del timeout
+        self.closed = True
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The last message's record."""
+        return decode("tracking_event", self.sent[-1][1])
+
+
+@pytest.fixture(autouse=True)
+def _no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(lethe.publisher, "KafkaProducer", Producer)
+    return
+
+
+def make(**options: Any) -> tuple[Publisher, Producer]:
+    publisher = Publisher(
+        "b1.example:9092,b2.example:9092",
+        "shop.example",
+        clock=lambda: NOW,
+        ids=lambda: ID,
+        **options,
+    )
+    producer = publisher._producer
+    assert isinstance(producer, Producer)
+    return publisher, producer
+
+
+def test_event_is_published_with_site_time_id_and_key() -> None:
+    publisher, producer = make(prefix="test.")
+    receipt = publisher.publish(PAGE | {"cookie_id": "c-1"})
+    topic, _, key = producer.sent[0]
+    assert (topic, key, receipt.event_id) == ("test.tracking-events", b"shop.example|c-1", ID)
+    record = producer.record
+    assert (record["site"], record["received_at"], record["event_id"]) == ("shop.example", NOW, ID)
+    assert record["occurred_at"] == NOW
+
+
+def test_without_a_cookie_there_is_no_key() -> None:
+    publisher, producer = make()
+    publisher.publish(PAGE)
+    assert producer.sent[0][2] is None
+
+
+@pytest.mark.parametrize(
+    ("event", "address", "kept"),
+    [
+        (PAGE, "192.0.2.7", "192.0.2.0"),
+        (PAGE, "2001:db8:1:2::7", "2001:db8:1::"),
+        (PAGE | {"ip": "198.51.100.9"}, "192.0.2.7", "198.51.100.0"),
+        (PAGE, "nonsense", None),
+        (PAGE, None, None),
+    ],
+)
+def test_address_leaves_the_process_shortened(
+    event: dict[str, Any], address: str | None, kept: str | None
+) -> None:
+    publisher, producer = make()
+    publisher.publish(event, address=address)
+    assert producer.record["ip"] == kept
+    assert producer.record["visitor"] is None
+    assert (address or "-").encode() not in producer.sent[0][1]
+
+
+def test_with_a_salt_visitors_are_told_apart_by_the_full_address() -> None:
+    salt = Salt(b"s" * 32)
+    publisher, producer = make(salt=lambda: salt)
+    publisher.publish(PAGE, address="192.0.2.7", user_agent="Browser/1.0")
+    assert producer.record["visitor"] == visitor_hash(
+        salt, "shop.example", NOW // 86_400_000, None, "Browser/1.0", "192.0.2.7"
+    )
+
+
+def test_raw_hands_over_the_full_address_on_its_own_topic_alone() -> None:
+    publisher, producer = make(raw=True, salt=lambda: Salt(b"s" * 32))
+    publisher.publish(PAGE, address="192.0.2.7")
+    assert producer.sent[0][0] == "tracking-events-raw"
+    assert (producer.record["ip"], producer.record["visitor"]) == ("192.0.2.7", None)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (PAGE | {"user_id": "jane"}, "user_id"),
+        (PAGE | {"page": "p" * 2_049}, "page"),
+        ({"page": "/"}, "type"),
+        (PAGE | {"cookie_id": "jane doe"}, "cookie_id"),
+        (PAGE | {"ad_ids": {"gclid": "jane"}}, "ad_ids"),
+        (PAGE | {"ip": "jane" * 100}, "ip"),
+        (PAGE | {"occurred_at": NOW + 86_400_000}, "occurred_at"),
+        (["jane"], "event"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_by_field_without_the_value(
+    event: Any, field: str, *, raw: bool
+) -> None:
+    publisher, producer = make(raw=raw)
+    with pytest.raises(InvalidEventError) as refused:
+        publisher.publish(event)
+    assert [problem.field for problem in refused.value.problems] == [field]
+    assert field in str(refused.value)
+    assert "jane" not in str(refused.value)
+    assert not producer.sent
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_absurd_address_is_refused_before_it_is_sent(*, raw: bool) -> None:
+    publisher, producer = make(raw=raw)
+    with pytest.raises(InvalidEventError):
+        publisher.publish(PAGE, address="1" * 1_000_000)
+    assert not producer.sent
+
+
+def test_receipt_waits_for_the_broker() -> None:
+    publisher, producer = make()
+    receipt = publisher.publish(PAGE)
+    with pytest.raises(PublishFailedError, match="KafkaTimeoutError") as failed:
+        receipt.result(timeout=0)
+    assert "192.0.2.7" not in str(failed.value)
+    producer.futures[0].success("stored")
+    receipt.result(timeout=0)
+
+
+def test_flush_tells_what_nobody_waited_for() -> None:
+    publisher, producer = make()
+    for _ in range(3):
+        publisher.publish(PAGE)
+    producer.futures[0].success("stored")
+    for future in producer.futures[1:]:
+        future.failure(KafkaTimeoutError())
+    with pytest.raises(PublishFailedError, match="2 events were not stored"):
+        publisher.flush()
+    publisher.flush()  # told once
+
+
+def test_leaving_the_block_flushes() -> None:
+    publisher, producer = make()
+    with pytest.raises(PublishFailedError), publisher:
+        publisher.publish(PAGE)
+    assert producer.closed
+
+
+def test_an_exception_in_the_block_is_not_hidden_by_the_brokers() -> None:
+    publisher, producer = make()
+    with pytest.raises(ZeroDivisionError), publisher:
+        publisher.publish(PAGE)
+        _ = 1 / 0
+    assert producer.closed
+
+
+def test_acknowledgement_is_not_for_choice() -> None:
+    _, producer = make(acks=0, enable_idempotence=False, linger_ms=50)
+    assert producer.options["acks"] == "all"
+    assert producer.options["enable_idempotence"] is True
+    assert producer.options["linger_ms"] == 50
+    assert producer.options["bootstrap_servers"] == ["b1.example:9092", "b2.example:9092"]
+
+
+def test_no_broker_is_one_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> Producer:
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(lethe.publisher, "KafkaProducer", refuse)
+    with pytest.raises(PublishFailedError, match="KafkaTimeoutError"):
+        make()
+
+
+def test_kafka_python_does_not_log_messages() -> None:
+    """At DEBUG it would write keys, and so cookie ids, into the site's log."""
+    assert not logging.getLogger("kafka.producer.kafka").isEnabledFor(logging.DEBUG)
