@@ -1,61 +1,81 @@
-"""Shorten addresses: IPv4 to /24, IPv6 to /48; what cannot be read is None, never passed on (S11).
+"""Shorten IP addresses at once, before anything else reads them (S11).
 
-An IPv4 address that travels inside an IPv6 one (mapped, 6to4, NAT64) is shortened as what it is.
-Teredo hides one behind an exclusive-or and is refused.
+IPv4 keeps its first 24 bits, IPv6 its first 48. A shortened address is still treated as personal
+data: it lives on ``tracking-events`` until the lane has turned it into a city, and nowhere else.
+What is not certainly an address gives None: it is counted and never passed through.
 """
 
+import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-LONGEST = 64  # a bracketed address with zone and port, and some room
+LONGEST = 80  # characters: the longest IPv6 text with a zone, brackets, port and quotes is shorter
 
-_MAPPED = bytes(10) + b"\xff\xff"
-_NAT64 = bytes.fromhex("0064ff9b") + bytes(8)
-_6TO4 = b"\x20\x02"
-_TEREDO = b"\x20\x01\x00\x00"
+_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
+_NAT64 = bytes.fromhex("0064ff9b") + bytes(8)  # 64:ff9b::/96
+_NAT64_BLOCK = _NAT64[:6]
+_6TO4 = bytes.fromhex("2002")  # 2002::/16
+_TEREDO = bytes.fromhex("20010000")  # 2001::/32
+
+_ZONE = "%[0-9A-Za-z._~-]+"
+_DRESSED = re.compile(
+    rf"""
+    \[ (?P<bracketed> [0-9A-Fa-f:.]+ ) (?:{_ZONE})? \] (?: :[0-9]{{1,5}} )?
+    | (?P<v4> [0-9.]+ ) (?: :[0-9]{{1,5}} )?
+    | (?P<v6> [0-9A-Fa-f:.]+ ) (?:{_ZONE})?
+    """,
+    re.VERBOSE,
+)
 
 
 def shorten(address: str) -> str | None:
-    """Return the network part of ``address`` as an address, or None when it is none.
+    """Return the address's network: IPv4 ``a.b.c.0``, IPv6 the /48 in canonical text, or None.
 
-    Takes what proxies and logs write: spaces around, quotes, brackets, a port, a zone.
+    Takes what access logs and forwarding headers (RFC 7239) hold: spaces and one pair of quotes
+    around, brackets, a port, a zone. Shortening twice changes nothing.
+
+    An IPv6 address that carries an IPv4 one within its first 48 bits, or stands for one (mapped,
+    6to4, NAT64), gives that IPv4 network: its /48 would tell the whole IPv4 address, or nothing.
+    Teredo, which carries two, gives None. Octets with a leading zero, hexadecimal or missing
+    octets give None rather than what ``inet_aton`` makes of them.
     """
     if len(address) > LONGEST:
         return None
-    return _short(address) or _short(_bare(address))
+    return _network(address) or _network(_undress(address))
 
 
 def is_shortened(address: str) -> bool:
-    """Tell whether ``address`` is a shortened one, in the one way ``shorten`` writes it."""
+    """Tell whether the address is exactly what ``shorten`` gives.
+
+    A full address that ends in ``.0`` or ``::`` looks shortened; nothing can tell them apart.
+    """
     return shorten(address) == address
 
 
-def _short(address: str) -> str | None:
+def _network(host: str) -> str | None:
     try:
-        if ":" not in address:
-            return inet_ntop(AF_INET, inet_pton(AF_INET, address)[:3] + b"\x00")
-        packed = inet_pton(AF_INET6, address)
-    except (OSError, ValueError):
+        if ":" not in host:
+            inet_pton(AF_INET, host)  # strict: four decimal octets, or it raises
+            return host[: host.rindex(".")] + ".0"
+        packed = inet_pton(AF_INET6, host)
+    except (OSError, ValueError):  # ValueError: NUL or a lone surrogate
         return None
-    if packed[:12] in (_MAPPED, _NAT64):
-        return inet_ntop(AF_INET, packed[12:15] + b"\x00")
-    if packed[:2] == _6TO4:
-        return inet_ntop(AF_INET, packed[2:5] + b"\x00")
-    if packed[:4] == _TEREDO:
+    if packed.startswith((_MAPPED, _NAT64)):
+        return _v4_network(packed[12:])
+    if packed.startswith(_6TO4):
+        return _v4_network(packed[2:])
+    if packed.startswith((_TEREDO, _NAT64_BLOCK)):
         return None
     return inet_ntop(AF_INET6, packed[:6] + bytes(10))
 
 
-def _bare(address: str) -> str:
-    """Take off what may stand around an address."""
-    address = address.strip(" \t")
-    if len(address) > 1 and address[0] == address[-1] == '"':
-        address = address[1:-1]
-    if address.startswith("["):
-        address, _, port = address[1:].partition("]")
-        if port and not (port[0] == ":" and port[1:].isdecimal()):
-            return ""
-    elif address.count(":") == 1:
-        address, _, port = address.partition(":")
-        if not port.isdecimal():
-            return ""
-    return address.partition("%")[0]
+def _v4_network(packed: bytes) -> str:
+    return inet_ntop(AF_INET, packed[:3] + b"\0")
+
+
+def _undress(text: str) -> str:
+    """Return the bare address in the text, or nothing when the text is anything else."""
+    text = text.strip(" \t")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    match = _DRESSED.fullmatch(text)
+    return match[match.lastgroup or 0] if match else ""

@@ -3,7 +3,7 @@
 A log's generations (``access.log``, ``access.log.1``, ``access.log-20261123.gz``) are told apart
 by the time of their first request, not by name or inode, which rotation changes or reuses:
 
-    renamed, a new one made    the old one is read until nothing was added to it for ten seconds,
+    renamed, a new one made    the old one is read until nothing was added to it for five seconds,
                                since servers write to it for a while; then the new one
     copied and truncated       the rest is read from the copy, then the log from its beginning
     several times while away   each is read in turn, compressed ones too
@@ -24,7 +24,7 @@ from lethe.lines import UNREADABLE
 from lethe.logs.place import Place
 from lethe.logs.source import Source, began, unzipped
 
-QUIET = 10.0  # seconds
+QUIET = 5.0  # seconds
 PAUSE = 0.25  # seconds between two looks at a log that does not grow
 
 

@@ -23,7 +23,7 @@ _QUOTED = r'"((?:[^"\\]|\\.)*+)"'
 # since a user's name may hold spaces.
 _LINE = re.compile(
     r"(?:\S+ (?=[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]* ))?"
-    r"(?P<address>\S+) \S+ .*? \[(?P<time>[^\]]{1,40})\] "
+    r"(?P<address>\S+) \S+ .*? \[(?P<time>[^\[\]]{1,40})\] "
     rf"(?P<request>{_QUOTED}) (?P<status>\d{{3}}) (?:\d+|-)"
     rf"(?: (?P<referrer>{_QUOTED}) (?P<agent>{_QUOTED})(?: .*)?)?",
     re.ASCII,

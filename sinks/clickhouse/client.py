@@ -7,6 +7,7 @@ server quote the statement and its values.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -76,6 +77,19 @@ class ClickHouseDownError(RuntimeError):
     """Raised when ClickHouse cannot be reached or cannot work, after all retries."""
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small table sent along with a query; ``columns`` are types by name."""
+
+    name: str
+    columns: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]]
+
+    def driver(self) -> dict[str, Any]:
+        """Return it in the driver's form."""
+        return {"name": self.name, "structure": list(self.columns.items()), "data": list(self.rows)}
+
+
 class Client:
     """A connection as one of ``roles.USERS``, made at the first use and again when it is lost.
 
@@ -119,33 +133,40 @@ class Client:
         statement: str,
         parameters: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        table: Table | None = None,
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of a SELECT. ``%(name)s`` in it stands for a parameter, escaped."""
+        """Return the rows of a SELECT. ``%(name)s`` in it stands for a parameter, escaped.
+
+        ``table`` is there for this query alone, for what is too much for a parameter.
+        """
         rows: list[tuple[Any, ...]] = self._retried(
             lambda: self._driver.execute(
-                statement, dict(parameters or {}), settings=dict(settings or {})
+                statement,
+                dict(parameters) if parameters else None,
+                settings=dict(settings or {}),
+                external_tables=[table.driver()] if table else None,
             )
         )
         return rows
 
-    def execute(
-        self,
-        statement: str,
-        parameters: Mapping[str, Any] | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
+    def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing and may be run twice."""
-        self.query(statement, parameters, settings)
+        self.query(statement, parameters)
 
     def insert_columns(self, table: str, columns: Mapping[str, np.ndarray], *, token: str) -> None:
         """Insert columns of equal length as one block, unless ``token`` was inserted before.
 
-        Numbers as arrays of numbers, DateTime64 as integers in its own unit, strings
-        (LowCardinality too) as arrays of objects. Raise ValueError above ``MOST_ROWS`` rows.
+        Numbers as arrays of numbers, DateTime64 as integers in its own unit, strings (also
+        LowCardinality) as arrays of bytes objects, which the driver need not encode. Raise
+        ValueError above ``MOST_ROWS`` rows.
         """
         if len(next(iter(columns.values()))) > MOST_ROWS:
             raise ValueError(f"more than {MOST_ROWS} rows in one insert")
-        self._insert(table, columns, {"insert_deduplication_token": token, "use_numpy": True})
+        self._insert(
+            table,
+            columns,
+            {"insert_deduplication_token": token, "use_numpy": True, "strings_as_bytes": True},
+        )
 
     def insert_rows(
         self, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]], *, token: str

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS $database.migrations
     number UInt32,
     name String,
     checksum FixedString(64),
-    applied_at DateTime DEFAULT now()
+    applied_at DateTime('UTC') DEFAULT now()
 )
 ENGINE = ${replicated}ReplacingMergeTree
 ORDER BY number

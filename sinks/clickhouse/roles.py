@@ -33,6 +33,7 @@ _GRANTS: Mapping[str, tuple[str, ...]] = {
         ),
         # A new revision of a day's statistics takes the place of the one before.
         "GRANT ALTER DELETE ON {database}.statistics",
+        "GRANT SELECT ON {database}.paths",
         "GRANT SELECT ON {database}.migrations",
     ),
     "eraser": (

@@ -169,8 +169,6 @@ class Collector:
         return site
 
     async def _read_body(self, request: web.Request) -> bytes:
-        if (request.content_length or 0) > self._settings.max_body:
-            raise Refusal(Why.TOO_LARGE)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 return await request.read()

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS $database.facts
     browser_version LowCardinality(String),
     bot Bool,
     visitor Int64 COMMENT 'daily hash; 0: not known',
-    loaded_at DateTime DEFAULT now(),
+    loaded_at DateTime('UTC') DEFAULT now(),
     -- Of several rows of one event the largest wins, which is the one that was loaded first.
     precedence UInt32 MATERIALIZED 4294967295 - toUnixTimestamp(loaded_at)
 )

@@ -5,9 +5,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
 from schemas.registry import topics
@@ -16,6 +16,8 @@ from sinks.publish import KafkaPublisher, MemoryPublisher, Message, Publisher
 from streams.settings import Settings
 
 pytestmark = pytest.mark.broker
+
+ReadTopic = Callable[[str, str], list[Any]]
 
 TOPIC = "tracking-events"
 
@@ -31,7 +33,7 @@ class Case:
 
 
 @pytest.fixture(params=["memory", "kafka"])
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest, read_topic: ReadTopic) -> Iterator[Case]:
     if request.param == "memory":
         memory, gone = MemoryPublisher(), MemoryPublisher()
         gone.available = False
@@ -48,7 +50,12 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
         settings.kafka.bootstrap, settings.kafka.options, max_pending=100, timeout=10.0
     )
     gone_too = KafkaPublisher(f"127.0.0.1:{_closed_port()}", {}, max_pending=100, timeout=0.5)
-    yield Case(real, topic, lambda key: _read(settings, topic, key), gone_too)
+    yield Case(
+        real,
+        topic,
+        lambda key: [m.value for m in read_topic(settings.kafka.bootstrap, topic) if m.key == key],
+        gone_too,
+    )
     real.close()
     gone_too.close()
 
@@ -57,10 +64,6 @@ def _closed_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
-
-
-def _read(settings: Settings, topic: str, key: bytes) -> list[bytes]:
-    return [value for _, found, value in read_all(settings, topic) if found == key]
 
 
 def test_a_batch_is_stored_in_order_when_its_future_is_done(case: Case) -> None:
@@ -114,13 +117,14 @@ def test_what_a_topic_refuses_is_not_stored(settings: Settings) -> None:
     publisher.close()
 
 
-def test_keys_go_where_java_s_clients_put_them(settings: Settings) -> None:
+def test_keys_go_where_java_s_clients_put_them(settings: Settings, read_topic: ReadTopic) -> None:
     publisher = KafkaPublisher(settings.kafka.bootstrap, {}, max_pending=100, timeout=10.0)
     topic = settings.topic(TOPIC)
     keys = [f"shop.example|{secrets.token_hex()}".encode() for _ in range(20)]
     publisher.send(topic, [Message(key, b"value") for key in keys]).result(15)
     count = topics()[TOPIC].partitions
-    found = {key: partition for partition, key, _ in read_all(settings, topic) if key in keys}
+    stored = read_topic(settings.kafka.bootstrap, topic)
+    found = {message.key: message.partition for message in stored if message.key in keys}
     assert found == {key: (murmur2(key) & 0x7FFFFFFF) % count for key in keys}
     publisher.close()
 

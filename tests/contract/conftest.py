@@ -1,0 +1,54 @@
+"""Values of a record, made up from its Avro schema."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from schemas.registry import latest
+
+Values = Callable[[str], st.SearchStrategy[dict[str, Any]]]
+
+_PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
+    "null": st.none(),
+    "boolean": st.booleans(),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "double": st.floats(allow_nan=False),
+    "string": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+}
+
+
+@pytest.fixture(scope="session")
+def values() -> Values:
+    """Return a function from a record's name to the values it can hold, as ``decode`` gives them.
+
+    Times are whole milliseconds of the years in use.
+    """
+    return lambda name: _of(latest(name).parsed)
+
+
+def _of(schema: Any) -> st.SearchStrategy[Any]:
+    if isinstance(schema, list):
+        return st.one_of(*map(_of, schema))
+    if isinstance(schema, str):
+        return _PRIMITIVES[schema]
+    if schema.get("logicalType") == "timestamp-millis":
+        return st.integers(0, 4_102_444_800_000).map(_moment)
+    match schema["type"]:
+        case "record":
+            return st.fixed_dictionaries(
+                {field["name"]: _of(field["type"]) for field in schema["fields"]}
+            )
+        case "enum":
+            return st.sampled_from(schema["symbols"])
+        case "array":
+            return st.lists(_of(schema["items"]), max_size=3)
+        case primitive:
+            return _PRIMITIVES[primitive]
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,113 @@
+"""No topic without owner, law, retention, dead letters and example; nothing left over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas import registry
+from schemas.registry import Topic, latest, records, topics
+
+CLASSES = {"none", "pseudonym", "indirect", "location", "identifier"}
+HOUR_MS = 3_600_000
+# How long at most, by name; the rest 24 hours.
+LONGEST_MS = {
+    "tracking-events-raw": HOUR_MS // 4,
+    "dead-letters": 168 * HOUR_MS,
+    "pipeline-alerts": 168 * HOUR_MS,
+}
+EXAMPLES = registry.HERE / "examples"
+
+each_topic = pytest.mark.parametrize("topic", topics().values(), ids=list(topics()))
+
+
+@each_topic
+def test_topic_says_who_and_why(topic: Topic) -> None:
+    for stated in (topic.description, topic.owner, topic.key, topic.legal_basis):
+        assert stated.strip()
+    assert topic.producers
+    assert topic.consumers
+    assert topic.key_personal_data in CLASSES
+    assert topic.partitions > 0
+
+
+@each_topic
+def test_personal_data_have_a_legal_basis(topic: Topic) -> None:
+    holds = {*topic.personal_data.values(), topic.key_personal_data} != {"none"}
+    assert topic.legal_basis.startswith("Art. 6(1)" if holds else "none: ")
+
+
+@each_topic
+def test_topic_keeps_no_longer_than_promised(topic: Topic) -> None:
+    assert topic.config["cleanup.policy"] == "delete"
+    assert 0 < int(topic.config["retention.ms"]) <= LONGEST_MS.get(topic.name, 24 * HOUR_MS)
+    assert int(topic.config["segment.ms"]) <= int(topic.config["retention.ms"])
+    # Else a producer whose clock is ahead delays deletion.
+    assert topic.config["message.timestamp.type"] == "LogAppendTime"
+
+
+@each_topic
+def test_dead_letters_go_to_a_topic_that_holds_no_personal_data(topic: Topic) -> None:
+    if topic.dead_letters is None:
+        assert topic.owner == "operations"
+        return
+    target = topics()[topic.dead_letters]
+    assert target.dead_letters is None
+    assert set(target.personal_data.values()) == {"none"}
+
+
+def test_topics_between_which_a_lane_runs_have_as_many_partitions() -> None:
+    tracking = {t.partitions for t in topics().values() if t.name.startswith("tracking-")}
+    assert len(tracking) == 1
+
+
+def test_every_field_of_every_record_has_a_personal_data_class() -> None:
+    """Also inside records: an ad id is no less personal for being nested."""
+    for record in records().values():
+        assert set(_classes(record.parsed)) <= CLASSES, record.name
+
+
+def _classes(schema: object) -> Iterator[str]:
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _classes(each)
+    elif isinstance(schema, dict):
+        for field in schema.get("fields", []):
+            yield field.get("pii", f"{field['name']} has none")
+            yield from _classes(field["type"])
+
+
+def test_anonymised_events_hold_no_identifier() -> None:
+    assert set(latest("anonymised_event").personal_data.values()) <= {"none", "pseudonym"}
+
+
+def test_each_topic_has_examples_and_each_example_a_topic() -> None:
+    assert set(topics()) == {folder.name for folder in EXAMPLES.iterdir()}
+    for name in topics():
+        assert list((EXAMPLES / name).glob("*.json")), name
+
+
+def test_each_record_is_on_some_topic_and_each_topic_has_a_record() -> None:
+    assert {topic.record for topic in topics().values()} == {
+        record.name for record in records().values()
+    }
+
+
+GOOD = (registry.HERE / "topics" / "tracking-events.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "key", ["owner", "producers", "consumers", "legal_basis", "dead_letters", "record", "key"]
+)
+def test_topic_file_that_lacks_something_is_refused(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "orders.toml"
+    file.write_text("\n".join(x for x in GOOD.splitlines() if not x.startswith(f"{key} =")))
+    with pytest.raises(ValueError, match=rf"orders\.toml: missing: {key}$"):
+        registry._read_topic(file)
+
+
+def test_topic_file_with_a_misspelt_key_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "orders.toml"
+    file.write_text(f'ownr = "me"\n{GOOD}')
+    with pytest.raises(ValueError, match=r"orders\.toml: unknown: ownr$"):
+        registry._read_topic(file)
