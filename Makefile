@@ -18,7 +18,8 @@ demo: setup
 	$(VENV)/bin/lethe demo
 
 test: check
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n 2
+	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 -m broker
 
 check: setup
 	$(VENV)/bin/ruff format --check .

@@ -54,10 +54,10 @@ def ingest_log(
     import signal
     import time
 
+    from lethe.cli.bulk import Bar, accounted, opened_input
     from lethe.intake import opened
     from lethe.logs.follow import Follower
     from lethe.logs.ingest import ingest, ingest_following, log_name
-    from lethe.tally import Bar, accounted, opened_input
     from streams.settings import load
 
     path = Path(file)
@@ -76,10 +76,10 @@ def ingest_log(
                 )
                 place_file = settings.data_dir / "logs-state" / f"{quote(site, '')}-{name}.json"
                 with Bar(tally) as bar:
-                    ingest_following(follower, place_file, intake, bar)
+                    ingest_following(follower, place_file, intake, bar.advance)
             else:
                 with opened_input(file) as raw, Bar(tally, raw) as bar:
-                    ingest(raw, site, name, intake, bar)
+                    ingest(raw, site, name, intake, bar.advance)
     raise typer.Exit(1 if tally.refused and not tally.published else 0)
 
 

@@ -34,9 +34,9 @@ def publish(
     # Imported here, not above, so that other commands do not wait for it.
     import uuid
 
+    from lethe.cli.bulk import Bar, accounted, opened_input
     from lethe.intake import opened
     from lethe.jsonl import candidates
-    from lethe.tally import Bar, accounted, opened_input
     from streams.settings import load
 
     def new_id() -> str:

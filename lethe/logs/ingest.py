@@ -1,6 +1,7 @@
 """From a log to the broker: once, or for as long as it grows (S8)."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -9,7 +10,6 @@ from lethe.intake import Intake
 from lethe.logs.follow import Follower
 from lethe.logs.place import Place, load, save
 from lethe.logs.source import Source, unzipped
-from lethe.tally import Bar
 
 _SUFFIXES = re.compile(r"(\.log|\.txt)?([.-]\d{1,14})?(\.gz)?", re.ASCII)
 
@@ -26,12 +26,16 @@ def log_name(file_name: str) -> str:
     )
 
 
-def ingest(raw: BufferedReader, site: str, name: str, intake: Intake, bar: Bar) -> None:
+def ingest(
+    raw: BufferedReader, site: str, name: str, intake: Intake, advance: Callable[[], None]
+) -> None:
     """Publish what is in an open log and wait until it is stored."""
-    intake.take_all(Source(unzipped(raw), site, name, Place()).candidates(), bar.advance)
+    intake.take_all(Source(unzipped(raw), site, name, Place()).candidates(), advance)
 
 
-def ingest_following(follower: Follower, place_file: Path, intake: Intake, bar: Bar) -> None:
+def ingest_following(
+    follower: Follower, place_file: Path, intake: Intake, advance: Callable[[], None]
+) -> None:
     """Publish a log's lines as they come, for ever, from where ``place_file`` says.
 
     The file is written when everything before a place is stored, so a crash loses nothing.
@@ -41,4 +45,4 @@ def ingest_following(follower: Follower, place_file: Path, intake: Intake, bar: 
             intake.take(batch, partial(save, place_file, place))
         else:
             intake.settle()
-        bar.advance()
+        advance()

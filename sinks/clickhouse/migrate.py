@@ -67,28 +67,18 @@ def read(folder: Path = FOLDER) -> list[Migration]:
 
 
 class Migrations:
-    """The migrations of one database. ``client`` is ``admin`` and need not have a database yet.
+    """The migrations of one database. ``client`` is ``admin``; the database need not exist yet.
 
-    ``facts_hours`` is how long facts are kept; ``replicated`` makes every table a Replicated one,
-    in a database whose engine is Replicated too.
+    ``facts_hours`` is how long facts are kept. Tables are of the Replicated family where the
+    database's own engine is: a cluster is chosen by creating the database so.
     """
 
     def __init__(
-        self,
-        client: Client,
-        *,
-        facts_hours: int,
-        replicated: bool,
-        migrations: Sequence[Migration] | None = None,
+        self, client: Client, *, facts_hours: int, migrations: Sequence[Migration] | None = None
     ) -> None:
         self._client = client
-        self._migrations = read() if migrations is None else migrations
         self._facts_hours = facts_hours
-        self._placeholders = {
-            "database": client.database,
-            "facts_hours": str(facts_hours),
-            "replicated": "Replicated" if replicated else "",
-        }
+        self._migrations = read() if migrations is None else migrations
 
     def state(self) -> list[tuple[Migration, datetime | None]]:
         """Return every migration and when it was applied, None if it was not.
@@ -119,12 +109,9 @@ class Migrations:
 
     def statements(self, migration: Migration) -> list[str]:
         """Return a migration's statements as ClickHouse will get them."""
-        text = re.sub(r"^--.*\n", "", migration.text, flags=re.MULTILINE)
-        return [
-            self._filled(statement.strip())
-            for statement in re.split(r";\s*\n", text)
-            if statement.strip()
-        ]
+        text = self._filled(re.sub(r"^\s*--.*\n", "", migration.text, flags=re.MULTILINE))
+        parts = (part.strip() for part in re.split(r";\s*(?:\n|$)", text))
+        return [part for part in parts if part]
 
     def apply(self) -> Iterator[Migration]:
         """Apply what is pending, and yield each when it is done.
@@ -165,5 +152,20 @@ class Migrations:
         ):
             self._client.execute(f"ALTER TABLE facts MODIFY TTL {ttl}")
 
-    def _filled(self, statement: str) -> str:
-        return Template(statement).substitute(self._placeholders)
+    def _filled(self, text: str) -> str:
+        return Template(text).substitute(
+            database=self._client.database,
+            facts_hours=self._facts_hours,
+            replicated="Replicated" if self._is_replicated() else "",
+        )
+
+    def _is_replicated(self) -> bool:
+        try:
+            rows = self._client.query(
+                "SELECT engine FROM system.databases WHERE name = currentDatabase()"
+            )
+        except ClickHouseError as error:
+            if error.code == UNKNOWN_DATABASE:
+                return False
+            raise
+        return rows == [("Replicated",)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sinks.geo import GeoError
 from sinks.geo.geonames import Geonames, Place
-from sinks.geo.mmdb import BITS, Database, Networks, Version
+from sinks.geo.mmdb import Database, Networks, Version
 from sinks.geo.publishers import publisher_of
 from sinks.geo.table import V4_BITS, V6_BITS, About, Points, Ranges, Source, Table
 
@@ -42,12 +42,15 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 class Position(NamedTuple):
-    """What is read of a database's record, in either layout."""
+    """What is read of a database's record. Coordinates only tell namesakes apart: 0.1 degrees."""
 
     country: str
     city: str
     latitude: float
     longitude: float
+
+
+NOWHERE = Position("", "", 0.0, 0.0)
 
 
 def build(paths: Sequence[Path], progress: Progress) -> Table:
@@ -60,18 +63,17 @@ def build(paths: Sequence[Path], progress: Progress) -> Table:
     progress("reading place names", 0.02)
     cities = Cities(Geonames.load())
     found: dict[Version, Ranges] = {}
-    for i, database in enumerate(databases):
-        for version in BITS:
-            share = (0.1 + 0.8 * (i + (version == 6) / 2) / len(databases))
-            progress(f"reading IPv{version} networks of {database.path.name}", share)
-            networks = database.networks(version)
-            if not len(networks.records):
-                continue
-            if version in found:
-                raise GeoError(f"{database.path.name}: IPv{version} is in another file already")
-            found[version] = flatten(networks, _codes(database, networks, version, cities), version)
-    if len(cities.names) == 1:
-        raise GeoError(f"{', '.join(path.name for path in paths)}: no city in any record")
+    steps = [(database, version) for database in databases for version in BLOCK_BITS]
+    for i, (database, version) in enumerate(steps):
+        progress(f"reading IPv{version} networks of {database.path.name}", 0.1 + 0.8 * i / len(steps))
+        ranges = _read(database, version, cities)
+        if ranges is None:
+            continue
+        if version in found:
+            raise GeoError(f"{database.path.name}: another file has IPv{version} already")
+        found[version] = ranges
+    if not any(city for _, city in cities.names):
+        raise GeoError(f"{', '.join(path.name for path in paths)}: no record names a city")
     progress("placing towns", 0.95)
     empty = Ranges(np.zeros(1, np.int64), np.zeros(1, np.int32))
     return Table(about, cities.names, found.get(4, empty), found.get(6, empty), cities.points())
@@ -89,15 +91,9 @@ class Cities:
 
     def code(self, position: Position) -> int:
         """Return the code of the city at a position."""
-        # Records of one city differ by postcode and some hundred metres: ask once for all.
-        key = position._replace(
-            city=_DISTRICT.sub("", position.city),
-            latitude=round(position.latitude, 1),
-            longitude=round(position.longitude, 1),
-        )
-        code = self._known.get(key)
+        code = self._known.get(position)
         if code is None:
-            code = self._known[key] = self._resolve(key)
+            code = self._known[position] = self._resolve(position)
         return code
 
     def points(self) -> Points:
@@ -120,8 +116,8 @@ class Cities:
         for name in dict.fromkeys((_NUMBERED.sub("", city), city)):
             place = self._geonames.resolve(country, name, latitude, longitude)
             if place is not None:
-                code = self._places[place] = self._code_of(country, place.name)
-                return code
+                self._places[place] = self._code_of(country, place.name)
+                return self._places[place]
         return self._code_of(country, city)
 
     def _code_of(self, country: str, city: str) -> int:
@@ -133,43 +129,64 @@ class Cities:
 
 def read_position(record: Any) -> Position:
     """Read a record of the flat layout (ip-location-db) or the nested one (GeoIP2, GeoLite2)."""
-    if not isinstance(record, dict):
-        return Position("", "", 0.0, 0.0)
-    if "country_code" in record:
-        country, city, where = record["country_code"], record.get("city"), record
-    else:
-        country = record.get("country", {}).get("iso_code")
-        city = record.get("city", {}).get("names", {}).get("en")
-        where = record.get("location", {})
+    country = _dig(record, "country_code") or _dig(record, "country", "iso_code")
     if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
-        return Position("", "", 0.0, 0.0)
+        return NOWHERE
+    city = _dig(record, "city")
+    if isinstance(city, dict):
+        city = _dig(city, "names", "en")
+    where = _dig(record, "location") or record
+    latitude, longitude = _dig(where, "latitude"), _dig(where, "longitude")
     return Position(
         country,
-        city if isinstance(city, str) else "",
-        float(where.get("latitude") or 0.0),
-        float(where.get("longitude") or 0.0),
+        _DISTRICT.sub("", city) if isinstance(city, str) else "",
+        round(latitude, 1) if isinstance(latitude, float) else 0.0,
+        round(longitude, 1) if isinstance(longitude, float) else 0.0,
     )
 
 
-def flatten(networks: Networks, codes: NDArray[np.int32], version: Version) -> Ranges:
-    """Turn networks and their city codes into ranges of blocks (IPv4 /24, IPv6 /48).
+def flatten(
+    blocks: NDArray[np.int64], lengths: NDArray[np.uint8], codes: NDArray[np.int32], version: Version
+) -> Ranges:
+    """Turn networks (their first block, prefix length and city code) into ranges of blocks.
 
     A block that is split takes the city of most of its located addresses: whoever looks up a
     shortened address can know no more (on DB-IP it is wrong for 0.5 % of IPv4 addresses).
     """
     bits = BLOCK_BITS[version]
-    blocks = (networks.addresses[:, 0] >> np.uint64(64 - bits)).astype(np.int64)
-    longer = networks.lengths.astype(np.int64) - bits
-    split = longer > 0
-    won_blocks, won_codes = _majority(blocks[split], codes[split], 0.5 ** longer[split])
-    starts = np.concatenate((blocks[~split], won_blocks))
-    sizes = np.concatenate((1 << -longer[~split], np.ones(len(won_blocks), np.int64)))
-    ranges = _ranges(starts, sizes, np.concatenate((codes[~split], won_codes)), 1 << bits)
+    split = lengths > bits
+    votes = split & (codes != 0)
+    won = _majority(blocks[votes], codes[votes], 0.5 ** lengths[votes].astype(np.float64))
+    whole = ~split
+    ranges = _ranges(
+        np.concatenate((blocks[whole], won[0])),
+        np.concatenate((lengths[whole], np.full(len(won[0]), bits, np.uint8))),
+        np.concatenate((codes[whole], won[1])),
+        bits,
+    )
     for special in map(ip_network, SPECIAL[version]):
-        first = int(special.network_address) >> (BITS[version] - bits)
-        last = int(special.broadcast_address) >> (BITS[version] - bits)
+        first = int(special.network_address) >> (special.max_prefixlen - bits)
+        last = int(special.broadcast_address) >> (special.max_prefixlen - bits)
         ranges = _blank(ranges, first, last)
     return _merge(ranges)
+
+
+def _read(database: Database, version: Version, cities: Cities) -> Ranges | None:
+    networks = database.networks(version)
+    if not len(networks.records):
+        return None
+    codes = _codes(database, networks, version, cities)
+    blocks = (networks.addresses[:, 0] >> np.uint64(64 - BLOCK_BITS[version])).astype(np.int64)
+    lengths = networks.lengths
+    del networks  # 200 MB that the next step does not need
+    return flatten(blocks, lengths, codes, version)
+
+
+def _dig(record: Any, *keys: str) -> Any:
+    """Return what lies under the keys, None where a layout has no such thing."""
+    for key in keys:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
 
 
 def _about(databases: Sequence[Database]) -> About:
@@ -215,15 +232,16 @@ def _majority(
 
 
 def _ranges(
-    starts: NDArray[np.int64], sizes: NDArray[np.int64], codes: NDArray[np.int32], end: int
+    starts: NDArray[np.int64], lengths: NDArray[np.uint8], codes: NDArray[np.int32], bits: int
 ) -> Ranges:
-    """Sort and fill the gaps between with code 0. Up to ``end``, which is a gap's start too."""
+    """Sort blocks of no more than ``bits`` and fill the gaps between them with code 0."""
     order = np.argsort(starts)
-    starts, ends, codes = starts[order], (starts + sizes)[order], codes[order]
-    starts = np.concatenate(([0], starts))
-    codes = np.concatenate((np.zeros(1, np.int32), codes))
-    gaps = np.flatnonzero(ends != np.append(starts[2:], end))
-    return Ranges(np.insert(starts, gaps + 2, ends[gaps]), np.insert(codes, gaps + 2, 0))
+    starts, codes = starts[order], codes[order]
+    ends = starts + (1 << (bits - lengths[order].astype(np.int64)))
+    gaps = np.flatnonzero(ends != np.append(starts[1:], 1 << bits))
+    starts = np.insert(starts, gaps + 1, ends[gaps])
+    codes = np.insert(codes, gaps + 1, 0)
+    return Ranges(np.append(0, starts), np.append(np.int32(0), codes))
 
 
 def _blank(ranges: Ranges, first: int, last: int) -> Ranges:

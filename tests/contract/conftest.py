@@ -33,8 +33,7 @@ def values() -> Values:
 def _of(schema: Any) -> st.SearchStrategy[Any]:
     if isinstance(schema, list):
         return st.one_of(*map(_of, schema))
-    if isinstance(schema, str):
-        return _PRIMITIVES[schema]
+    schema = {"type": schema} if isinstance(schema, str) else schema
     if schema.get("logicalType") == "timestamp-millis":
         return st.integers(0, 4_102_444_800_000).map(_moment)
     match schema["type"]:
@@ -46,8 +45,7 @@ def _of(schema: Any) -> st.SearchStrategy[Any]:
             return st.sampled_from(schema["symbols"])
         case "array":
             return st.lists(_of(schema["items"]), max_size=3)
-        case primitive:
-            return _PRIMITIVES[primitive]
+    return _PRIMITIVES[schema["type"]]
 
 
 def _moment(milliseconds: int) -> datetime:

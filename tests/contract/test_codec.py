@@ -17,14 +17,14 @@ RECORDS = ("tracking_event", "anonymised_event", "dead_letter", "pipeline_alert"
 
 
 @pytest.mark.parametrize("name", RECORDS)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_encoded_is_decoded(values: Values, name: str, data: st.DataObject) -> None:
     value = data.draw(values(name))
     assert decode(name, encode(name, value)) == value
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_message_cut_short_or_with_bytes_left_over_is_refused(
     values: Values, data: st.DataObject

@@ -70,7 +70,7 @@ def visit(number: int) -> str:
     status = (200, 200, 304, 404, 500)[number % 5]
     return (
         f"198.51.100.{number % 200 + 20} - jane [22/Oct/2026:{clock} +0000] "
-        f'"GET /page/{number}?q=1 HTTP/1.1" {status} 100 "https://blog.example/" "Browser/{number}"\n'
+        f'"GET /page/{number}?q=1 HTTP/1.1" {status} 100 "https://blog.example/" "B/{number}"\n'
     )
 
 

@@ -1,6 +1,7 @@
 """The trees of statistics: what is shown, case by case."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import pytest
 
@@ -26,22 +27,11 @@ def shown(leaves: dict[Path, Iterable[int]], k: int = 3) -> list[tuple[str, int,
     leaves = {path: list(visitors) for path, visitors in leaves.items()}
     cells = cells_of(leaves, k)
     selection = select(cells, k)
-    overlaps = {
-        rest.parent: len(
-            rest.members.intersection(
-                *(
-                    {
-                        visitor
-                        for path, visitors in leaves.items()
-                        if path[: len(rest.large)] == rest.large
-                        for visitor in visitors
-                    },
-                )
-            )
-        )
-        for rest in selection.rests
-        if rest.large is not None
-    }
+    overlaps = {}
+    for rest in selection.rests:
+        if rest.large is not None:
+            inside = [v for path, v in leaves.items() if path[: len(rest.large)] == rest.large]
+            overlaps[rest.parent] = len(rest.members.intersection(chain.from_iterable(inside)))
     return [
         ("/".join(row.path), row.visitors, row.events)
         for row in publish(cells, selection, overlaps, rounding=1)

@@ -1,6 +1,7 @@
 """What is kept of URLs, search terms and names, case by case."""
 
 from collections.abc import Callable
+from time import process_time
 from timeit import repeat
 
 import pytest
@@ -259,7 +260,10 @@ def test_names_are_of_few_characters(text: str, name: str | None) -> None:
     ],
 )
 def test_time_grows_with_length_and_no_faster(look: Callable[[str], object], unit: str) -> None:
-    """Four times the text: about four times as long; sixteen were quadratic."""
-    few, many = unit * (4_000 // len(unit)), unit * (16_000 // len(unit))
-    short = min(repeat(lambda: look(few), number=1, repeat=5))
-    assert min(repeat(lambda: look(many), number=1, repeat=5)) < 9 * max(short, 50e-6)
+    """Sixteen times the text: about sixteen times as long; quadratic would be 256 times."""
+
+    def seconds(length: int) -> float:
+        text = unit * (length // len(unit))
+        return min(repeat(lambda: look(text), timer=process_time, number=1, repeat=3))
+
+    assert seconds(16_000) < 64 * max(seconds(1_000), 20e-6)

@@ -144,7 +144,7 @@ def test_the_first_and_last_minutes_of_the_calendar_do_not_overflow() -> None:
         b"192.0.2.7 - - " + TIME + b' "GET / HTTP/1.1',
         b"192.0.2.7 - - " + TIME + b' "GET / HTTP/1.1" 20 5',
         b"192.0.2.7 - - " + TIME + b' "GET / HTTP/1.1" 200 5 "cut off',
-        "192.0.2.7 - - ".encode() + TIME + ' "GET / HTTP/1.1" ٢٠٠ 5'.encode(),
+        b"192.0.2.7 - - " + TIME + ' "GET / HTTP/1.1" ٢٠٠ 5'.encode(),
     ],
 )
 def test_other_lines_are_refused_whole(line: bytes) -> None:

@@ -1,0 +1,98 @@
+"""A pipeline for a test: lanes and closer in threads, on real engines, with made-up places."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from streams import wiring
+from sinks.clickhouse.statistics import Statistics
+from streams.settings import Settings, Site
+from streams.settings import Statistics as Rules
+
+PATIENCE = 60.0  # seconds: far more than anything here takes
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; fail, saying what did not come, when it does not."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE:g} s for {what}")
+        time.sleep(0.05)
+
+
+class Pipeline:
+    """Runs parts of the worker and asks ClickHouse what came of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.admin = wiring.clickhouse(settings, "admin")
+
+    @contextmanager
+    def running(self, *parts: str) -> Iterator[None]:
+        """Run loops in threads; a loop's failure fails the test."""
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def run(name: str) -> None:
+            try:
+                wiring.LOOPS[name](self.settings, stop)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                failures.append(error)
+
+        threads = [threading.Thread(target=run, args=(part,), name=part) for part in parts]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(PATIENCE)
+        if failures:
+            raise failures[0]
+
+    def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+        """Ask ClickHouse as admin."""
+        return self.admin.query(statement, parameters)
+
+    until = staticmethod(until)
+
+    def facts(self) -> int:
+        """Return how many events are loaded, each counted once."""
+        return int(self.query("SELECT count() FROM facts FINAL")[0][0])
+
+    def close_all(self, statistics: Statistics) -> None:
+        """Close every day that has facts; they settle within two seconds of ClickHouse's clock."""
+        days = {tuple(row) for row in self.query("SELECT DISTINCT site, toDate(occurred_at) FROM facts")}
+        closed: set[Any] = set()
+
+        def done() -> bool:
+            closed.update(statistics.close_ready(wiring.now()))
+            return closed >= days
+
+        until(done, "all days to be closed")
+
+    def load(self, count: int, *parts: str) -> None:
+        """Run the lanes until ``count`` facts are there."""
+        with self.running(*(parts or ("anonymise", "load"))):
+            until(lambda: self.facts() >= count, f"{count} facts")
+
+
+@pytest.fixture
+def pipeline(settings: Settings, database: object) -> Pipeline:
+    """A pipeline on this test's own topics and database: two sites, no waiting to close a day."""
+    del database
+    shop = Site(keys=("shop-key",), origins=("https://shop.example",))
+    www = Site(keys=("www-key",), search_terms=True, query_parameters=("q",))
+    made = settings.model_copy(
+        update={
+            "sites": {"shop.example": shop, "www.example": www},
+            "statistics": Rules(settle_seconds=0, grace_minutes=0),
+        }
+    )
+    return Pipeline(made)
