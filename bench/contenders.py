@@ -23,7 +23,7 @@ from bench.events import SITES
 from bench.rows import row_anonymiser
 from privacy.pseudonym import Salt
 from sinks.clickhouse.facts import FactsWriter
-from sinks.geo import Places
+from sinks.geo import Places, ensure
 from sinks.kafka import BatchProducer, consumer, poll
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
@@ -106,7 +106,7 @@ def memory(settings: Settings, count: int) -> None:
 
 
 def _lane(settings: Settings, count: int, group: str) -> None:
-    rules = Rules(RULES, Places.open(settings.geo.cache), _no_salt)
+    rules = Rules(RULES, _places(settings), _no_salt)
     stop = threading.Event()
     finish = Finish(count, stop)
     source = _consumer(settings, group)
@@ -128,7 +128,7 @@ def _lane(settings: Settings, count: int, group: str) -> None:
 
 def plain(settings: Settings, count: int) -> None:
     """Run a plain consumer with fastavro, doing the same steps a message at a time."""
-    anonymise = row_anonymiser(RULES, Places.open(settings.geo.cache), int(time.time() * 1000))
+    anonymise = row_anonymiser(RULES, _places(settings), int(time.time() * 1000))
     source = _consumer(settings, "bench-plain")
     source.subscribe(["tracking-events"])
     producer = _producer(settings)
@@ -147,7 +147,7 @@ def plain(settings: Settings, count: int) -> None:
 
 def faust_agent(settings: Settings, count: int) -> None:
     """Run an idiomatic Faust agent, doing the same steps an event at a time."""
-    anonymise = row_anonymiser(RULES, Places.open(settings.geo.cache), int(time.time() * 1000))
+    anonymise = row_anonymiser(RULES, _places(settings), int(time.time() * 1000))
     app = faust.App(
         "bench-faust",
         broker=f"kafka://{settings.kafka.bootstrap}",
@@ -214,6 +214,10 @@ class CountingFacts:
         self.left -= len(columns["event_id"])
         if self.left <= 0:
             self.stop.set()
+
+
+def _places(settings: Settings) -> Places:
+    return Places.open(ensure(settings.geo.cache, settings.geo.databases))
 
 
 def _consumer(settings: Settings, group: str) -> Consumer:

@@ -16,12 +16,13 @@ _NAT64_BLOCK = _NAT64[:6]
 _6TO4 = bytes.fromhex("2002")  # 2002::/16
 _TEREDO = bytes.fromhex("20010000")  # 2001::/32
 
+_V6 = "[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
 _ZONE = "%[0-9A-Za-z._~-]+"
 _DRESSED = re.compile(
     rf"""
-    \[ (?P<bracketed> [0-9A-Fa-f:.]+ ) (?:{_ZONE})? \] (?: :[0-9]{{1,5}} )?
+    \[ (?P<bracketed> {_V6} ) (?:{_ZONE})? \] (?: :[0-9]{{1,5}} )?
     | (?P<v4> [0-9.]+ ) (?: :[0-9]{{1,5}} )?
-    | (?P<v6> [0-9A-Fa-f:.]+ ) (?:{_ZONE})?
+    | (?P<v6> {_V6} ) (?:{_ZONE})?
     """,
     re.VERBOSE,
 )

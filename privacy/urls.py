@@ -60,8 +60,9 @@ def clean_page(url: str, parameters: AbstractSet[str]) -> str | None:
             return None
         url = url[origin.end() :]
     path, _, query = url.partition("#")[0].partition("?")
-    segments = path.replace("\\", "/").lstrip("/").split("/")
-    page = "/" + "/".join([_masked(segment.partition(";")[0]) for segment in segments])
+    segments = path.replace("\\", "/").split("/")
+    path = "/".join([_masked(segment.partition(";")[0]) for segment in segments])
+    page = "/" + path.lstrip("/")
     if len(page) > LONGEST_PAGE:
         return page[: page.rindex("/", 0, LONGEST_PAGE + 1)]
     if query:

@@ -48,7 +48,7 @@ def encode(name: str, value: Mapping[str, Any]) -> bytes:
     refused too, so that nothing is dropped in silence.
     """
     record = latest(name)
-    unknown = value.keys() - set(record.fields)
+    unknown = value.keys() - record.fields
     if unknown:
         raise ValueError(f"{name} has no field {', '.join(sorted(unknown))}")
     out = io.BytesIO()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import KeysView, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -31,15 +31,14 @@ class Record:
     text: str
     parsed: Any = field(compare=False, repr=False)
 
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Field names in wire order."""
-        return tuple(each["name"] for each in json.loads(self.text)["fields"])
+    # Field name, in wire order, to personal-data class:
+    # none, pseudonym, indirect, location or identifier.
+    personal_data: Mapping[str, str] = field(compare=False, repr=False)
 
     @property
-    def personal_data(self) -> dict[str, str]:
-        """Field name to personal-data class (none, pseudonym, indirect, location, identifier)."""
-        return {each["name"]: each["pii"] for each in json.loads(self.text)["fields"]}
+    def fields(self) -> KeysView[str]:
+        """Field names in wire order."""
+        return self.personal_data.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Topic:
     config: Mapping[str, str]
 
     @property
-    def personal_data(self) -> dict[str, str]:
+    def personal_data(self) -> Mapping[str, str]:
         """Personal-data class of each field of the topic's record."""
         return latest(self.record).personal_data
 
@@ -94,8 +93,14 @@ def records() -> dict[int, Record]:
         text = files.pop((name, int(version))).read_text()
         if digest(text) != sha:
             raise ValueError(f"{name} v{version} was edited after it was published; add a version")
+        content = json.loads(text)
         found[int(number)] = Record(
-            int(number), name, int(version), text, parse_schema(json.loads(text))
+            int(number),
+            name,
+            int(version),
+            text,
+            parse_schema(content),
+            {each["name"]: each["pii"] for each in content["fields"]},
         )
     if files:
         raise ValueError(f"not in ids.lock: {sorted(files)}; run python -m schemas.compatibility")

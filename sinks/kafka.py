@@ -10,6 +10,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 RECEIVE_MAX = 2_000_000_000
 
 
+# What every producer of ours promises: nothing lost, nothing doubled, Java's partitions.
+SAFE: Mapping[str, str | bool] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",
+    "compression.type": "lz4",
+}
+
+
 class NotStoredError(RuntimeError):
     """Raised when the broker has not stored what it was given; nothing may be committed then."""
 
@@ -53,15 +62,12 @@ class BatchProducer:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
-                "acks": "all",
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
+                **SAFE,
                 "linger.ms": 5,
                 "batch.num.messages": 20_000,
                 "batch.size": 1_000_000,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1_000_000,
-                "compression.type": "lz4",
                 # One callback a message would cost more than the message; failures suffice.
                 "delivery.report.only.error": True,
                 **options,

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from sinks.kafka import NotStoredError
+from sinks.kafka import SAFE, NotStoredError
 
 _log = structlog.get_logger()
 
@@ -60,11 +60,8 @@ class KafkaPublisher:
     ) -> None:
         self._config = {
             "bootstrap.servers": bootstrap,
-            "acks": "all",
-            "enable.idempotence": True,
-            "partitioner": "murmur2_random",
+            **SAFE,
             "linger.ms": 5,
-            "compression.type": "lz4",
             "delivery.timeout.ms": int(timeout * 1000),
             "queue.buffering.max.messages": max_pending,
             "topic.metadata.propagation.max.ms": int(timeout * 1000),

@@ -9,6 +9,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -31,6 +32,7 @@ from sqlalchemy.schema import CreateTable
 from privacy.pseudonym import Salt
 from privacy.tracking import DAY_MS
 
+BUSY_SECONDS = 5  # how long another process may keep the store to itself
 GRACE_MS = 2 * 3_600_000  # for an entrance whose clock is behind, and events on their way
 
 _SALTS = Table(
@@ -149,5 +151,16 @@ def _make_private(file: Path) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, _: object) -> None:
-    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA secure_delete=ON")
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        # Two that create the store at once may both be refused here, whatever the busy timeout.
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

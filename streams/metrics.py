@@ -57,6 +57,13 @@ DAYS_CLOSED = Counter(
     registry=REGISTRY,
 )
 
+DAYS_REBUILT = Counter(
+    "lethe_days_rebuilt",
+    "Closed days whose statistics differed from a recount; should stay 0.",
+    ["site"],
+    registry=REGISTRY,
+)
+
 
 def batch_done(
     lane: str, passed: int, rejects: Iterable[tuple[object, Reject]], remarks: Mapping[Reason, int]

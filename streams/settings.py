@@ -10,9 +10,9 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,7 @@ from pydantic_settings import (
 ENGINES = "engines.json"  # written by ``lethe up`` into the data folder
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:\d{1,5})?$")]
 
 
 class Part(BaseModel):
@@ -48,6 +49,9 @@ class ClickHouse(Part):
     port: Port = 9000
     http_port: Port = 8123
     secure: bool = False
+    replicated: bool = Field(
+        default=False, description="make tables Replicated ones, in a Replicated database"
+    )
     database: str = Field(default="lethe", pattern=r"^[a-z][a-z0-9_]*$")
 
 
@@ -71,7 +75,9 @@ class Site(Part):
     """One site: who may send for it and what may be kept of it."""
 
     keys: tuple[str, ...] = Field(min_length=1, description="public write keys; several to rotate")
-    origins: tuple[str, ...] = Field(default=(), description="exact origins, scheme and port too")
+    origins: tuple[Origin, ...] = Field(
+        default=(), description="exact origins, as https://shop.example or http://localhost:3000"
+    )
     query_parameters: tuple[str, ...] = Field(
         default=("utm_source", "utm_medium", "utm_campaign"),
         description="the parameters of a page's URL that are kept",
@@ -96,7 +102,7 @@ class Statistics(Part):
 class Geo(Part):
     """Where city data come from. Built tables are cached, shared by every project of this user."""
 
-    cache: Path = Field(default_factory=lambda: _cache_home() / "lethe" / "geo")
+    cache: Path = Field(default_factory=lambda: cache_home() / "geo")
     databases: tuple[Path, ...] = Field(
         default=(), description="your own .mmdb files (GeoLite2, GeoIP2) instead of DB-IP City Lite"
     )
@@ -132,6 +138,13 @@ class Settings(BaseSettings):
     sites: dict[str, Site] = Field(
         default={"shop.example": Site(keys=("demo-shop-key",), origins=("https://shop.example",))}
     )
+
+    @model_validator(mode="after")
+    def _one_site_a_key(self) -> Self:
+        keys = [key for site in self.sites.values() for key in site.keys]
+        if len(keys) > len(set(keys)):
+            raise ValueError("sites: a key belongs to one site only")
+        return self
 
     @cached_property
     def secrets(self) -> Path:
@@ -180,14 +193,27 @@ class _Engines(PydanticBaseSettingsSource):
         return content if isinstance(content, dict) else {}
 
 
+class _WithoutEngines(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **more: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take all sources but the last."""
+        return super().settings_customise_sources(settings_cls, *sources, **more)[:-1]
+
+
 class SettingsError(ValueError):
     """Settings that cannot be used; says which one and why, never a value."""
 
 
-def load(**overrides: Any) -> Settings:
-    """Read the settings. Raise SettingsError that names the setting and the rule."""
+def load(*, engines: bool = True, **overrides: Any) -> Settings:
+    """Read the settings. Raise SettingsError that names the setting and the rule.
+
+    ``engines=False`` leaves out the addresses of engines that run, or once ran, in the data folder:
+    for who is about to start them.
+    """
     try:
-        return Settings(**overrides)
+        return (Settings if engines else _WithoutEngines)(**overrides)
     except ValidationError as error:
         raise SettingsError(
             "\n".join(
@@ -197,5 +223,6 @@ def load(**overrides: Any) -> Settings:
         ) from None
 
 
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def cache_home() -> Path:
+    """Return the user's cache folder, where engines and city tables are kept between projects."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lethe"

@@ -9,9 +9,10 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
 from sinks.clickhouse.client import Client, ClickHouseDownError
+from sinks.clickhouse.connect import connect
 from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
-from sinks.geo import Places
+from sinks.geo import Places, ensure
 from sinks.kafka import BatchProducer, consumer
 from sinks.salts import Salts
 from streams import metrics
@@ -27,7 +28,8 @@ _log = structlog.get_logger()
 
 LOAD_ROWS = 100_000  # in one insert at most
 LOAD_SECONDS = 1.0  # to collect them
-CLOSE_SECONDS = 5.0  # between looks for a day that can be closed
+RECONCILE_MS = 300_000  # between recounts of closed days
+CLOSE_SECONDS = 2.0  # between looks for a day that can be closed
 
 
 def now() -> int:
@@ -37,11 +39,7 @@ def now() -> int:
 
 def clickhouse(settings: Settings, user: str) -> Client:
     """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
-    place = settings.clickhouse
-    password = (settings.secrets / f"clickhouse-{user}").read_text().strip()
-    return Client(
-        place.host, place.port, place.database, user, password, secure=place.secure
-    )
+    return connect(settings.clickhouse, user, settings.secrets)
 
 
 def rules(settings: Settings) -> Rules:
@@ -51,7 +49,11 @@ def rules(settings: Settings) -> Rules:
         name: SiteRules(frozenset(site.query_parameters), site.search_terms)
         for name, site in settings.sites.items()
     }
-    return Rules(sites, Places.open(settings.geo.cache), lambda: salts.current(now()))
+    return Rules(
+        sites,
+        Places.open(ensure(settings.geo.cache, settings.geo.databases)),
+        lambda: salts.current(now()),
+    )
 
 
 def anonymise(settings: Settings, stop: threading.Event) -> None:
@@ -81,12 +83,19 @@ def close(settings: Settings, stop: threading.Event) -> None:
     """Publish the statistics of days that are over, and destroy salts of days that are past."""
     salts = Salts.under(settings.data_dir)
     statistics = Statistics(clickhouse(settings, "writer"), settings.statistics)
+    reconcile_at = now()
     while not stop.wait(CLOSE_SECONDS):
-        salts.destroy_old(now())
+        if not salts.destroy_old(now()):
+            _log.warning("old_salts_remain")
         try:
-            for site, day in statistics.close_ready(now()):
+            for site, _ in statistics.close_ready(now()):
                 metrics.DAYS_CLOSED.labels(site).inc()
-                _log.info("day_closed", site=site, day=str(day))
+                _log.info("day_closed", site=site)
+            if now() >= reconcile_at:
+                reconcile_at = now() + RECONCILE_MS
+                for site, _ in statistics.reconcile(now()):
+                    metrics.DAYS_REBUILT.labels(site).inc()
+                    _log.error("day_was_wrong_and_is_rebuilt", site=site)
         except ClickHouseDownError:
             _log.warning("clickhouse_down")
 

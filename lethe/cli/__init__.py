@@ -36,7 +36,9 @@ class _Lazy(TyperGroup):
         name = cmd_name.replace("-", "_")
         if name not in COMMANDS:
             return None
-        found = typer.main.get_command(importlib.import_module(f"lethe.cli.{name}").command)
+        command = importlib.import_module(f"lethe.cli.{name}").command
+        command._add_completion = False  # noqa: SLF001 - the one place for all of them
+        found = typer.main.get_command(command)
         found.name, found.short_help = cmd_name, COMMANDS[name]
         return found
 

@@ -9,7 +9,6 @@ import typer
 
 command = typer.Typer(
     help="Publish a web server's log (Common or Combined Log Format).",
-    add_completion=False,
     rich_markup_mode="markdown",
 )
 
@@ -66,11 +65,12 @@ def ingest_log(
     name = name or ("stdin" if file == "-" else log_name(path.name))
     if not re.fullmatch(NAME, name):
         raise typer.BadParameter("give a --name of letters, digits, . _ and -")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
     with accounted("lethe ingest-log", report) as tally:
         settings = load()
         with opened(settings, site, tally, endless=follow) as intake:
             if follow:
+                # A service manager's stop is a Ctrl-C.
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
                 follower = Follower(
                     path, site, name, lost=_warn, clock=time.monotonic, sleep=time.sleep
                 )

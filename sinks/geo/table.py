@@ -6,7 +6,6 @@ rename, and nothing of the old stays on disk, as the GeoLite2 licence asks.
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sinks.geo import GeoError
+from sinks.geo.errors import GeoError
 
-FORMAT = 1
+FORMAT = 2
 V4_BITS = 24
 V6_BITS = 48
 DAY_SECONDS = 86_400
@@ -65,9 +64,9 @@ class About:
 
 
 class Ranges(NamedTuple):
-    """City codes of consecutive blocks: block ``starts[i]`` up to ``starts[i + 1]`` has
-    ``codes[i]``. Blocks are numbered by an address's first 24 (IPv4) or 48 bits (IPv6);
-    ``starts[0]`` is 0.
+    """City codes of consecutive blocks: ``starts[i]`` up to ``starts[i + 1]`` have ``codes[i]``.
+
+    An address's first 24 (IPv4) or 48 bits (IPv6) are its block's number; ``starts[0]`` is 0.
     """
 
     starts: NDArray[np.int64]
@@ -98,24 +97,21 @@ class Table:
     points: Points
 
     def save(self, path: Path) -> None:
-        """Put the table in place of whatever is there, at once or not at all."""
+        """Put the table in place of whatever is there, at once or not at all. One saver a time."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        texts = {"about": {"format": FORMAT, **asdict(self.about)}, "names": self.names}
-        arrays = {
-            f"{group}_{name}": array
-            for group in ("v4", "v6", "points")
-            for name, array in getattr(self, group)._asdict().items()
+        arrays: dict[str, Any] = {
+            "about": _encode({"format": FORMAT, **asdict(self.about)}),
+            "names": _encode(self.names),
         }
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, **{key: _encode(text) for key, text in texts.items()}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink()
-            raise
+        for group in ("v4", "v6", "points"):
+            for name, array in getattr(self, group)._asdict().items():
+                arrays[f"{group}_{name}"] = array
+        draft = path.with_suffix(".draft")
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Table":
@@ -129,12 +125,6 @@ class Table:
                 Ranges(*(content[f"v6_{name}"] for name in Ranges._fields)),
                 Points(*(content[f"points_{name}"] for name in Points._fields)),
             )
-
-
-def read_about(path: Path) -> About:
-    """Read what a table says of itself, without its arrays. Raises as ``Table.load`` does."""
-    with _opened(path) as content:
-        return _about(path, content)
 
 
 @contextmanager

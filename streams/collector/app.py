@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 
 import structlog
 from aiohttp import web
-from prometheus_client import generate_latest
 
 from privacy.pseudonym import Salt
 from privacy.tracking import enter, key
@@ -15,7 +14,7 @@ from schemas.codec import encode
 from sinks.kafka import NotStoredError
 from sinks.publish import Message, Publisher
 from sinks.salts import Salts, SaltsUnavailableError
-from streams.collector import cors, openapi
+from streams.collector import cors, openapi, pages
 from streams.collector.body import read_events, require_contract
 from streams.collector.limits import Anonymous, Buckets
 from streams.collector.peers import client_address
@@ -25,20 +24,12 @@ from streams.metrics import (
     COLLECTOR_PENDING,
     COLLECTOR_REQUESTS,
     COLLECTOR_SECONDS,
-    REGISTRY,
 )
 from streams.settings import Settings
 
 BODY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 60.0
 MEDIA_TYPES = {"application/json", "text/plain"}  # text/plain: navigator.sendBeacon
-
-SECURITY = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 _SITE = web.RequestKey("site", str)
 _log = structlog.get_logger()
@@ -73,26 +64,21 @@ class Collector:
         self._by_address = Buckets(self._settings.rate, self._settings.burst)
         self._anonymous = Anonymous()
         self._probing = asyncio.Lock()
-        self._document = openapi.document(self._settings.max_body)
         COLLECTOR_PENDING.set_function(lambda: publisher.pending)
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
         app = web.Application(
-            middlewares=[_answer_in_json], client_max_size=self._settings.max_body
+            middlewares=[pages.answer_in_json], client_max_size=self._settings.max_body
         )
         app.add_routes(
             [
-                web.get("/", _index),
                 web.post("/v1/events", self._post),
                 web.options("/v1/events", self._preflight),
-                web.get("/healthz", _alive),
-                web.get("/readyz", self._ready),
-                web.get("/metrics", _metrics),
-                web.get("/openapi.json", self._openapi),
+                *pages.routes(openapi.document(self._settings.max_body), self._readiness),
             ]
         )
-        app.on_response_prepare.append(_secure)
+        app.on_response_prepare.append(pages.secure)
         app.cleanup_ctx.append(self._keep_house)
         return app
 
@@ -209,61 +195,27 @@ class Collector:
         response.headers["Vary"] = "Origin"
         return response
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _readiness(self) -> dict[str, bool]:
         async with self._probing:  # however many ask, one thread looks
             broker = await asyncio.to_thread(self._publisher.ready, self._topic)
             try:
                 salts = bool(await asyncio.to_thread(self._salts.current, self._clock()))
             except SaltsUnavailableError:
                 salts = False
-        ready = broker and salts
-        return web.json_response({"broker": broker, "salts": salts}, status=200 if ready else 503)
-
-    async def _openapi(self, _: web.Request) -> web.Response:
-        return web.json_response(self._document)
+        return {"broker": broker, "salts": salts}
 
     async def _keep_house(self, _: web.Application) -> AsyncIterator[None]:
         """Destroy old salts every minute, also those in memory, while the application runs."""
 
         async def destroy() -> None:
             while True:
-                await asyncio.to_thread(self._salts.destroy_old, self._clock())
+                if not await asyncio.to_thread(self._salts.destroy_old, self._clock()):
+                    _log.warning("old_salts_remain")
                 await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
         task = asyncio.create_task(destroy())
         yield
         task.cancel()
-
-
-async def _index(_: web.Request) -> web.Response:
-    return web.json_response({"service": "lethe collector", "openapi": "/openapi.json"})
-
-
-async def _alive(_: web.Request) -> web.Response:
-    return web.json_response({"alive": True})
-
-
-async def _metrics(_: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(REGISTRY), content_type="text/plain", charset="utf-8")
-
-
-@web.middleware
-async def _answer_in_json(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Make every failure a JSON answer that says nothing of the request or of our inside."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return web.json_response({"error": error.reason}, status=error.status, headers=allow)
-    except Exception as error:  # noqa: BLE001 - the outermost frame; aiohttp would log its text
-        _log.error("request_failed", exc_info=error)
-        return web.json_response({"error": "internal error"}, status=500)
-
-
-async def _secure(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)
 
 
 def _refuse(refusal: Refusal) -> web.Response:
@@ -291,4 +243,4 @@ def _require_media_type(request: web.Request) -> None:
 
 def _digest(key: str) -> bytes:
     """Keys are looked up by their hash, so that the time taken tells nothing of a key."""
-    return sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -114,9 +114,7 @@ class LoadLane:
         if len(decoded.index):
             columns = dict(zip(decoded.rows.schema.names, decoded.rows.columns, strict=True))
             self._facts.write(columns, f"{self._topic}:{partition}:{first}-{last}")
-        rejects = [
-            (messages[i], Reject(Reason(fault), "decode")) for i, fault in decoded.faults
-        ]
+        rejects = [(messages[i], Reject(Reason(fault), "decode")) for i, fault in decoded.faults]
         now = int(self._clock() * 1000)
         self._producer.send(
             self._dead_letters,

@@ -9,7 +9,7 @@ import numpy as np
 from privacy.network import is_shortened, shorten
 from privacy.pseudonym import Salt
 from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
-from sinks.user_agents import Browser, parse
+from sinks.user_agents import parse
 from streams.lanes.memo import Memo
 
 # What the code of an address may be besides a city's.
@@ -56,7 +56,7 @@ class Rules:
         self.salt = salt
         self.codes = Memo(self._codes, UNKNOWN)
         self.browsers = Memo(
-            lambda texts: [parse(text) for text in texts], Browser("", "", bot=False)
+            lambda texts: [parse(text) for text in texts], parse(None)
         )
         self.referrers = _cleaner(clean_referrer)
         self.names = _cleaner(clean_name)

@@ -11,10 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
+from lethe.cli import app
 from schemas.codec import decode
 from streams.settings import Settings
 
@@ -23,7 +25,18 @@ pytestmark = pytest.mark.broker
 REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "access-2015-05.log"
 
 Events = Callable[[], list[dict[str, Any]]]
-Lethe = Callable[..., subprocess.Popen[str]]
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -38,18 +51,35 @@ def events(settings: Settings, read_topic: Callable[[str, str], list[Any]]) -> E
 
 
 @pytest.fixture
-def lethe(settings: Settings, tmp_path: Path) -> Lethe:
-    """Return a starter of the command line with the test's settings."""
-    environment = os.environ | {
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the test's settings as the command line reads them."""
+    return {
         "LETHE_DATA_DIR": str(settings.data_dir),
         "LETHE_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
         "LETHE_KAFKA__PREFIX": settings.kafka.prefix,
     }
 
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+
+@pytest.fixture
+def lethe(environment: dict[str, str]) -> Run:
+    """Return a runner of the command line in this process."""
+
+    def run(command: str, *arguments: str | Path) -> Ended:
+        line = [command, *map(str, arguments), "--site", "shop.example"]
+        result = CliRunner().invoke(app, line, env=environment)
+        return Ended(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Start:
+    """Return a starter of the command line as a process."""
+
+    def started(*arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "lethe", *arguments, "--site", "shop.example"],
-            env=environment,
+            env=os.environ | environment,
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,12 +87,12 @@ def lethe(settings: Settings, tmp_path: Path) -> Lethe:
             text=True,
         )
 
-    return start
+    return started
 
 
-def end(process: subprocess.Popen[str], said: str | None = None) -> tuple[int, str, str]:
+def end(process: subprocess.Popen[str], said: str | None = None) -> Ended:
     out, err = process.communicate(said, timeout=60)
-    return process.returncode, out, err
+    return Ended(process.returncode, out, err)
 
 
 def visit(number: int) -> str:
@@ -103,9 +133,9 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_every_request_is_one_event_without_its_address(
-    lethe: Lethe, events: Events, log: Path, settings: Settings
+    lethe: Run, events: Events, log: Path, settings: Settings
 ) -> None:
-    code, out, err = end(lethe("ingest-log", log))
+    code, out, err = lethe("ingest-log", log)
     assert code == 0, err
     found = events()
     assert Counter((e["type"], e["page"], e["status"]) for e in found) == counted(log)
@@ -122,25 +152,27 @@ def test_every_request_is_one_event_without_its_address(
     assert len(visitors) > 100
 
 
-def test_reading_again_doubles_nothing(lethe: Lethe, events: Events, tmp_path: Path) -> None:
+def test_reading_again_doubles_nothing(
+    lethe: Run, start: Start, events: Events, tmp_path: Path
+) -> None:
     """The same log, its rotated and its compressed copy, and the same bytes on standard input."""
     log = tmp_path / "access.log"
     log.write_text("".join(map(visit, range(500))))
     rotated = tmp_path / "access.log.2.gz"
     rotated.write_bytes(gzip.compress(log.read_bytes()))
-    assert end(lethe("ingest-log", log))[0] == 0
-    assert end(lethe("ingest-log", rotated))[0] == 0
-    assert end(lethe("ingest-log", "-", "--name", "access"), log.read_text())[0] == 0
+    assert lethe("ingest-log", log).code == 0
+    assert lethe("ingest-log", rotated).code == 0
+    assert end(start("ingest-log", "-", "--name", "access"), log.read_text()).code == 0
     assert len(events()) == 1_500
     assert len({event["event_id"] for event in events()}) == 500
 
 
 def test_refused_lines_are_told_by_number_and_reason(
-    lethe: Lethe, events: Events, tmp_path: Path
+    lethe: Run, events: Events, tmp_path: Path
 ) -> None:
     log, report = tmp_path / "access.log", tmp_path / "refused.txt"
     log.write_bytes(visit(1).encode() + b"\x16\x03\x01 jane\n" * 30 + visit(2).encode())
-    code, out, _ = end(lethe("ingest-log", log, "--report", report))
+    code, out, _ = lethe("ingest-log", log, "--report", report)
     assert code == 0
     assert len(events()) == 2
     assert report.read_text().splitlines() == [
@@ -154,25 +186,25 @@ def test_refused_lines_are_told_by_number_and_reason(
     ("content", "code"), [("", 0), (visit(1), 0), ("junk\n", 1), (f"junk\n{visit(1)}", 0)]
 )
 def test_exit_code_tells_whether_anything_went_in(
-    lethe: Lethe, tmp_path: Path, content: str, code: int
+    lethe: Run, tmp_path: Path, content: str, code: int
 ) -> None:
     log = tmp_path / "access.log"
     log.write_text(content)
-    assert end(lethe("ingest-log", log))[0] == code
+    assert lethe("ingest-log", log).code == code
 
 
 @pytest.mark.parametrize("command", ["ingest-log", "publish"])
 def test_what_an_operator_can_mend_is_one_line_and_code_2(
-    lethe: Lethe, tmp_path: Path, command: str
+    lethe: Run, tmp_path: Path, command: str
 ) -> None:
-    code, out, err = end(lethe(command, tmp_path / "none.log"))
+    code, out, err = lethe(command, tmp_path / "none.log")
     assert (code, out) == (2, "")
     assert "No such file" in err
     assert "Traceback" not in err
 
 
 def test_following_loses_nothing_to_kills_and_rotation(
-    lethe: Lethe, events: Events, tmp_path: Path, settings: Settings
+    start: Start, events: Events, tmp_path: Path, settings: Settings
 ) -> None:
     """SIGKILL at random three times, one rotation; then Ctrl-C, which ends it well."""
     log = tmp_path / "access.log"
@@ -202,7 +234,7 @@ def test_following_loses_nothing_to_kills_and_rotation(
 
     write(3_000)
     for kill in range(3):
-        process = lethe("ingest-log", log, "--follow")
+        process = start("ingest-log", log, "--follow")
         progress(process)
         for _ in range(random_.randrange(20)):
             write(100)
@@ -213,7 +245,7 @@ def test_following_loses_nothing_to_kills_and_rotation(
             write(100)
             log.rename(tmp_path / "access.log.1")
         write(100)
-    process = lethe("ingest-log", log, "--follow")
+    process = start("ingest-log", log, "--follow")
     until = time.monotonic() + 40
     while len(ids()) < number:
         assert process.poll() is None, process.communicate()
@@ -226,9 +258,9 @@ def test_following_loses_nothing_to_kills_and_rotation(
     assert {event["page"] for event in events()} == {f"/page/{n}?q=1" for n in range(number)}
 
 
-def test_publish_takes_json_lines(lethe: Lethe, events: Events) -> None:
+def test_publish_takes_json_lines(start: Start, events: Events) -> None:
     code, out, err = end(
-        lethe("publish"),
+        start("publish"),
         '{"type": "page_view", "page": "/", "ip": "198.51.100.77"}\n'
         '{"type": "page_view", "user_id": "jane"}\n'
         '{"type": "click", "cookie_id": "c-1"}\n',

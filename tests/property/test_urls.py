@@ -1,6 +1,7 @@
 """Whatever is planted in a URL, and wherever, it does not come out."""
 
 import re
+from collections.abc import Callable, Sequence
 from urllib.parse import quote, unquote
 
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
 
 KEPT = frozenset({"utm_source"})
+Encoder = Callable[[str], str]
 thorough = settings(max_examples=400, deadline=None)
 ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -75,7 +77,7 @@ def forms(text: str | None) -> list[str]:
     return found
 
 
-def encoded(secret: str, encoders: list) -> str:
+def encoded(secret: str, encoders: Sequence[Encoder]) -> str:
     for encode in encoders:
         secret = encode(secret)
     return secret
@@ -92,7 +94,7 @@ def told(secret: str, text: str | None) -> bool:
 @thorough
 @given(secrets, encodings, places)
 def test_a_planted_secret_never_comes_out_of_a_page(
-    secret: str, encoders: list, place: str
+    secret: str, encoders: Sequence[Encoder], place: str
 ) -> None:
     url = place.format(encoded(secret, encoders))
     assert told(secret, url)
@@ -102,7 +104,7 @@ def test_a_planted_secret_never_comes_out_of_a_page(
 @thorough
 @given(secrets, encodings, places)
 def test_a_planted_secret_never_comes_out_of_a_referrer(
-    secret: str, encoders: list, place: str
+    secret: str, encoders: Sequence[Encoder], place: str
 ) -> None:
     assert not told(secret, clean_referrer(place.format(encoded(secret, encoders))))
 
@@ -110,7 +112,7 @@ def test_a_planted_secret_never_comes_out_of_a_referrer(
 @thorough
 @given(secrets, encodings, st.sampled_from(["{}", "who is {}", "{}?", "a:{}"]))
 def test_a_planted_secret_never_comes_out_of_terms_and_names(
-    secret: str, encoders: list, place: str
+    secret: str, encoders: Sequence[Encoder], place: str
 ) -> None:
     text = place.format(encoded(secret, encoders))
     assert not told(secret, clean_terms(text))

@@ -39,6 +39,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqYW4ifQ.Zm9yZ2Vk"
         ("/p;jsessionid=1/q;v=2?size=1", "/p/q?size=1"),
         ("//evil.example/p", "/evil.example/p"),
         (r"/a\b", "/a/b"),
+        ("/;v=1//p", "/p"),
         ("/caf%C3%A9/café", "/caf%C3%A9/café"),
     ],
 )
@@ -266,4 +267,4 @@ def test_time_grows_with_length_and_no_faster(look: Callable[[str], object], uni
         text = unit * (length // len(unit))
         return min(repeat(lambda: look(text), timer=process_time, number=1, repeat=3))
 
-    assert seconds(16_000) < 64 * max(seconds(1_000), 20e-6)
+    assert seconds(8_000) < 64 * max(seconds(500), 20e-6)

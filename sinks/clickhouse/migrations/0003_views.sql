@@ -38,13 +38,13 @@ AS SELECT
     site,
     day,
     path[1] AS country,
-    path[2] AS city,
+    path[-1] AS city,
     other,
     visitors,
     events
 FROM $database.published
-WHERE tree = 'place' AND depth = 2
-COMMENT 'Visitors by city. Cities by IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0, modified.';
+WHERE tree = 'place' AND (depth = 2 OR depth = 1 AND other)
+COMMENT 'Visitors by city; the rows of a day make up its total. Cities by IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0, modified.';
 
 CREATE OR REPLACE VIEW $database.cities_hourly
 DEFINER = admin SQL SECURITY DEFINER
@@ -172,10 +172,10 @@ AS SELECT
     site,
     day,
     path[1] AS browser,
-    path[2] AS version,
+    path[-1] AS version,
     other,
     visitors,
     events
 FROM $database.published
-WHERE tree = 'browser' AND depth = 2
-COMMENT 'Visitors by browser family and major version.';
+WHERE tree = 'browser' AND (depth = 2 OR depth = 1 AND other)
+COMMENT 'Visitors by browser family and major version; the rows of a day make up its total.';

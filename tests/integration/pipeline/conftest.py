@@ -28,8 +28,9 @@ def until(true: Callable[[], bool], what: str) -> None:
 class Pipeline:
     """Runs parts of the worker and asks ClickHouse what came of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self.settings = settings
+        self.environment = environment
         self.admin = wiring.clickhouse(settings, "admin")
 
     @contextmanager
@@ -84,15 +85,19 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, database: object) -> Pipeline:
-    """A pipeline on this test's own topics and database: two sites, no waiting to close a day."""
-    del database
+def settings(settings: Settings) -> Settings:
+    """Two sites, and no waiting to close a day."""
     shop = Site(keys=("shop-key",), origins=("https://shop.example",))
     www = Site(keys=("www-key",), search_terms=True, query_parameters=("q",))
-    made = settings.model_copy(
+    return settings.model_copy(
         update={
             "sites": {"shop.example": shop, "www.example": www},
             "statistics": Rules(settle_seconds=0, grace_minutes=0),
         }
     )
-    return Pipeline(made)
+
+
+@pytest.fixture
+def pipeline(settings: Settings, environment: dict[str, str], database: None) -> Pipeline:
+    """A pipeline on this test's own topics and fresh tables."""
+    return Pipeline(settings, environment)

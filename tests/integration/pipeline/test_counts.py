@@ -36,7 +36,7 @@ def leaves(lines: Iterable[str], city: Callable[[str], tuple[str, str]]) -> Iter
         found = LINE.match(line)
         assert found, "every line of these logs can be read"
         address, time, target, status, referrer, agent = found.groups()
-        browser = parse(agent)
+        browser = parse(None if agent == "-" else agent)
         if browser.bot:
             continue
         moment = datetime.strptime(time, "%d/%b/%Y:%H:%M:%S %z").astimezone(UTC)
@@ -98,7 +98,7 @@ def compare(pipeline: Any, log: Path, city: Callable[[str], tuple[str, str]]) ->
     """Ingest the log with the command, run the lanes, close, and compare every single figure."""
     lines = log.read_text().splitlines()
     expected = count(leaves(lines, city))
-    result = CliRunner().invoke(command, [str(log), "--site", "shop.example"])
+    result = CliRunner(env=pipeline.environment).invoke(command, [str(log), "--site", "shop.example"])
     assert result.exit_code == 0, result.output
     pipeline.load(len(lines))
     statistics = Statistics(wiring.clickhouse(pipeline.settings, "writer"), pipeline.settings.statistics)

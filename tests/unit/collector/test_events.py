@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from privacy.pseudonym import visitor_hash
+from sinks.salts import Salts
 from streams.metrics import REGISTRY
 
 NOW = 1_795_510_000_000
@@ -322,3 +324,16 @@ async def test_readiness_follows_the_broker(entrance: Any) -> None:
     entrance.publisher.available = False
     assert (await entrance.client.get("/readyz")).status == 503
     assert (await entrance.client.get("/healthz")).status == 200
+
+
+async def test_yesterday_s_salt_is_destroyed_without_any_traffic(
+    enter: Any, tmp_path: Path
+) -> None:
+    salts = Salts.under(tmp_path)
+    old = salts.current(NOW - 86_400_000)
+    files = tmp_path / "keys"
+    assert any(old in file.read_bytes() for file in files.iterdir())
+    await enter()
+    async with asyncio.timeout(10):
+        while any(old in file.read_bytes() for file in files.iterdir()):  # noqa: ASYNC110 - files
+            await asyncio.sleep(0.01)

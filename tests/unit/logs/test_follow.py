@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,36 @@ def test_renamed_log_is_read_to_its_end_before_the_new_one(story: Story, log_lin
     assert story.lost == 0
 
 
+def test_renamed_log_is_read_for_as_long_as_it_grows(story: Story, log_line: Line) -> None:
+    old = story.path.with_name("access.log.1")
+
+    def late(number: int) -> None:
+        story.wait()
+        with old.open("ab") as log:
+            log.write(log_line(number))
+
+    story.write(log_line(1))
+    story.play(
+        lambda: story.rename(old.name),
+        lambda: story.write(log_line(5, hour=10)),
+        lambda: late(2),
+        lambda: late(3),
+        lambda: late(4),
+        *[story.wait] * 3,
+    )
+    assert story.pages == pages(1, 2, 3, 4, 5)
+
+
+def test_a_place_stays_as_it_was_when_reading_goes_on(story: Story, log_line: Line) -> None:
+    """It is saved later, when the broker has confirmed what lies before it."""
+    story.write(*map(log_line, range(2_500)))
+    steps = Follower(
+        story.path, "shop.example", "access", story.note_lost, lambda: 0.0, story.sleep
+    ).steps(Place())
+    places = [place for _, place in islice(steps, 3)]
+    assert [place.line for place in places] == [1_000, 2_000, 2_500]
+
+
 def test_renamed_log_may_end_without_a_line_end(story: Story, log_line: Line) -> None:
     story.write(log_line(1).rstrip())
     story.play(lambda: story.rename("access.log.1"), story.wait, story.wait, story.wait)
@@ -204,7 +235,7 @@ def test_rest_that_is_gone_is_told(story: Story, log_line: Line) -> None:
 
 
 def test_other_logs_in_the_folder_are_left_alone(story: Story, log_line: Line) -> None:
-    story.path.with_name("error.log").write_bytes(log_line(9, hour=11))
+    story.path.with_name("error.log").write_bytes(log_line(9))
     story.write(log_line(1))
     story.play(
         lambda: story.rename("access.log.1"),

@@ -57,6 +57,7 @@ def test_status_from_400_on_is_an_error(status: bytes, kind: str, kept: int | No
         (b"2001:db8::7 - -", "2001:db8::7"),
         (b"192.0.2.7 ident jane", "192.0.2.7"),
         (b"192.0.2.7 - jane doe [away]", "192.0.2.7"),
+        (b"192.0.2.7 - jane [", "192.0.2.7"),
         (b"shop.example:443 192.0.2.7 - -", "192.0.2.7"),
         (b"shop.example:443 2001:db8::7 - jane doe", "2001:db8::7"),
         (b"shop.example 192.0.2.7 - -", "192.0.2.7"),

@@ -219,6 +219,7 @@ def test_no_broker_is_one_exception(monkeypatch: pytest.MonkeyPatch) -> None:
         make()
 
 
-def test_kafka_python_does_not_log_messages() -> None:
+def test_kafka_python_does_not_log_messages(caplog: pytest.LogCaptureFixture) -> None:
     """At DEBUG it would write keys, and so cookie ids, into the site's log."""
+    caplog.set_level(logging.DEBUG)
     assert not logging.getLogger("kafka.producer.kafka").isEnabledFor(logging.DEBUG)

@@ -1,0 +1,57 @@
+"""The two brokers that can be started here: the embedded one, and Apache Kafka."""
+
+import secrets
+import subprocess
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import Final
+
+from lethe.local import EngineError
+from lethe.local.process import Process, choose_port
+
+# Seconds, not minutes: what is deleted should be gone while one watches. Production keeps the
+# defaults; docs/operations.md derives the bounds from them.
+_KAFKA: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=1000
+log.segment.delete.delay.ms=500
+log.cleaner.backoff.ms=1000
+"""
+
+
+def embedded(binary: Path, folder: Path, log: Path, port: int) -> Process:
+    """Return the embedded broker with its data in ``folder``, not yet started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    only = ["--only", "kafka", "--kafka-port", str(port)]
+    return Process("broker", [str(binary), "start", *only, "--data-dir", str(folder)], log, [port])
+
+
+def kafka(jars: Path, folder: Path, log: Path, port: int) -> Process:
+    """Return Apache Kafka (KRaft, one node) with its data in ``folder``, not yet started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    properties, data = folder / "server.properties", folder / "data"
+    text = _KAFKA.format(port=port, controller=choose_port(port + 1), data=data.resolve())
+    properties.write_text(text)
+    java = ["java", "-Xmx512m", "-cp", f"{jars}/*"]
+    if not (data / "meta.properties").exists():
+        cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        arguments = ["format", "-t", cluster, "-c", str(properties)]
+        done = subprocess.run(  # noqa: S603
+            [*java, "kafka.tools.StorageTool", *arguments], capture_output=True, check=False
+        )
+        if done.returncode:
+            raise EngineError(f"Apache Kafka could not prepare {data}; is Java 17 or later?")
+    return Process("broker", [*java, "kafka.Kafka", str(properties)], log, [port])

@@ -1,0 +1,110 @@
+"""The embedded ClickHouse: its users, its configuration, and what it does not do by itself."""
+
+import secrets
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from lethe.local.process import Process
+from sinks.clickhouse.client import Client, ClickHouseDownError, ClickHouseError
+from sinks.clickhouse.roles import ACCESS_CONTROL, USERS, users_xml
+
+SWEEP_SECONDS: Final = 5.0
+
+_CONFIG: Final = """\
+<clickhouse>
+  <users_config>{users}</users_config>
+  <logger><level>warning</level><log>{log}</log><size>10M</size><count>1</count></logger>
+  <mark_cache_size>67108864</mark_cache_size>
+  <uncompressed_cache_size>0</uncompressed_cache_size>
+  <max_server_memory_usage>4000000000</max_server_memory_usage>
+  {access_control}
+</clickhouse>
+"""
+
+
+def passwords(folder: Path) -> Mapping[str, str]:
+    """Return each user's password, from its file; made at the first start."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = {}
+    for user in USERS:
+        file = folder / f"clickhouse-{user}"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24))
+        found[user] = file.read_text().strip()
+    return found
+
+
+def server(
+    library: Path,
+    folder: Path,
+    secrets_dir: Path,
+    log: Path,
+    port: int,
+    http_port: int,
+    database: str,
+) -> Process:
+    """Return ClickHouse with its data in ``folder``, not yet started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    users, config = folder.parent / "clickhouse-users.xml", folder.parent / "clickhouse.xml"
+    users.touch(mode=0o600)
+    users.write_text(users_xml(dict(passwords(secrets_dir)), database, embedded=True))
+    config.write_text(
+        _CONFIG.format(
+            users=users.resolve(), log=log.with_name("clickhouse-server.log").resolve(),
+            access_control=ACCESS_CONTROL,
+        )
+    )  # fmt: skip
+    return Process(
+        "clickhouse",
+        [
+            sys.executable,
+            "-m",
+            "lethe.local.clickhouse_server",
+            str(library),
+            f"--path={folder.resolve()}",
+            f"--tcp_port={port}",
+            f"--http_port={http_port}",
+            "--listen_host=127.0.0.1",
+            f"--config-file={config.resolve()}",
+        ],
+        log,
+        [port, http_port],
+    )
+
+
+class Sweeper:
+    """Removes parts that mutations, merges and TTL have replaced.
+
+    clickhouse-server does so by itself; the embedded one has no cleanup thread. Dropping a
+    partition that does not exist makes it look, and forgets no deduplication token.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sweeping."""
+        self._stop.set()
+        self._thread.join()
+        self._client.close()
+
+    def sweep(self) -> None:
+        """Look once, in every table of every database that has old parts."""
+        for database, table in self._client.query(
+            "SELECT DISTINCT database, table FROM system.parts WHERE NOT active"
+        ):
+            self._client.execute(f"ALTER TABLE {database}.{table} DROP PARTITION ID 'none'")
+
+    def _run(self) -> None:
+        while not self._stop.wait(SWEEP_SECONDS):
+            try:
+                self.sweep()
+            except (ClickHouseDownError, ClickHouseError):
+                continue  # it is being restarted, or a table has just been dropped

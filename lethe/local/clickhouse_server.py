@@ -1,0 +1,37 @@
+"""libchdb as a server: ``python -m lethe.local.clickhouse_server LIBRARY ARGUMENT...``.
+
+The library runs one query on behalf of the built-in user ``default``: it opens the ports and then
+sleeps. A wrong password on the native port makes the library abort the process, so run it under a
+supervisor.
+"""
+
+import ctypes
+import signal
+import sys
+import threading
+from typing import Final
+
+QUERY: Final = (
+    "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
+    "SELECT sleepEachRow(3) FROM numbers(1000000000) "
+    "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null"
+)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    library, *arguments = sys.argv[1:]
+    command = ["clickhouse", *arguments, f"--query={QUERY}"]
+    run = ctypes.CDLL(library).chdb_query_cmdline
+    run.restype = ctypes.c_void_p
+    words = (ctypes.c_char_p * len(command))(*[word.encode() for word in command])
+    # The query never ends by itself, and the library installs handlers of its own.
+    threading.Thread(target=run, args=(len(command), words), daemon=True).start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    # Data that was acknowledged is on disk: there is nothing to close in an orderly way.
+    sys.stdout.flush()
+    signal.raise_signal(signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Child processes: started, watched, restarted when they die, gone when we are."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lethe.local import EngineError
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+BACKOFF = (0.2, 5.0)  # seconds before a restart: at first, at most
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class Process:
+    """A command that should run until ``stop``. Its output goes to ``log``, newly begun.
+
+    ``ports`` are those it listens on when it is ready.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    ports: Sequence[int] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
+    _child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it listens. Raises EngineError when it does not."""
+        self.spawn()
+        deadline = time.monotonic() + START_SECONDS
+        while not all(map(listening, self.ports)):
+            if not self.alive() or time.monotonic() > deadline:
+                self.stop()
+                raise EngineError(f"{self.name} did not start; see {self.log}")
+            time.sleep(0.05)
+
+    def spawn(self) -> None:
+        """Start it without waiting."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab" if self.restarts else "wb") as log:
+            self._child = subprocess.Popen(  # noqa: S603 - commands are ours
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                start_new_session=True,  # Ctrl-C in the terminal is for us alone
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - no thread of ours holds a lock
+            )
+
+    @property
+    def pid(self) -> int:
+        """Return the child's process id; 0 before the start."""
+        return self._child.pid if self._child else 0
+
+    def alive(self) -> bool:
+        """Tell whether the child runs."""
+        return self._child is not None and self._child.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to end, and end it when it does not."""
+        if self._child is None:
+            return
+        for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+            if self.alive():
+                self._child.send_signal(sign)
+                try:
+                    self._child.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+class Supervisor:
+    """Restarts processes that die, in a thread, until it is stopped."""
+
+    def __init__(self, on_restart: Callable[[Process], None] = lambda _: None) -> None:
+        self._on_restart = on_restart
+        self._processes: list[Process] = []
+        self._due: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._thread.start()
+
+    def run(self, process: Process) -> None:
+        """Start a process and watch it from now on."""
+        process.start()
+        with self._lock:
+            self._processes.append(process)
+
+    def stop(self) -> None:
+        """Stop everything, the last started first."""
+        self._stop.set()
+        self._thread.join()
+        for process in reversed(self._processes):
+            process.stop()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            with self._lock:
+                dead = [process for process in self._processes if not process.alive()]
+            for process in dead:
+                now = time.monotonic()
+                due = self._due.setdefault(process.name, now + self._pause(process))
+                if now >= due:
+                    del self._due[process.name]
+                    process.restarts += 1
+                    process.spawn()
+                    self._on_restart(process)
+
+    @staticmethod
+    def _pause(process: Process) -> float:
+        first, longest = BACKOFF
+        return min(first * 2.0 ** min(process.restarts, 10), longest)
+
+
+def listening(port: int) -> bool:
+    """Tell whether something on this machine accepts connections on ``port``."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def choose_port(preferred: int) -> int:
+    """Return ``preferred`` if it is free, otherwise a free port."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise EngineError("no port is free on this machine")
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """Return what makes a child die with its parent, even when that is killed (Linux only)."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind

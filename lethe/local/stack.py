@@ -1,0 +1,101 @@
+"""Everything on one machine: engines, topics, tables, city data, collector and worker."""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.table import Table
+
+from lethe.local.engines import Broker, Engines
+from lethe.local.process import Process
+from sinks.clickhouse.connect import connect
+from sinks.clickhouse.migrate import Migrations
+from sinks.kafka_admin import create_topics
+from streams.settings import Settings
+
+Tell = Callable[[str], None]
+
+
+class Stack:
+    """What ``lethe up`` runs, for as long as the context lasts; ``tell`` hears what goes on."""
+
+    def __init__(
+        self, settings: Settings, broker: Broker, tell: Tell, *, engines_only: bool = False
+    ) -> None:
+        self._engines = Engines(settings, broker, tell)
+        self._tell = tell
+        self._engines_only = engines_only
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with the addresses of what runs."""
+        return self._engines.settings
+
+    def __enter__(self) -> Self:
+        self._engines.__enter__()
+        try:
+            prepare(self.settings, self._tell)
+            if not self._engines_only:
+                self._tell("starting collector and worker")
+                self._engines.run(self._part("collect", self.settings.collector.port))
+                self._engines.run(self._part("worker", self.settings.metrics_port))
+        except BaseException:
+            self._engines.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._engines.stop()
+
+    def table(self) -> Table:
+        """Show where everything is."""
+        settings = self.settings
+        house = f"http://{settings.clickhouse.host}:{settings.clickhouse.http_port}"
+        rows = {"broker": settings.kafka.bootstrap}
+        rows["ClickHouse"] = f"{house}/play, native port {settings.clickhouse.port}"
+        rows["  user analyst"] = f"password in {settings.secrets / 'clickhouse-analyst'}"
+        if not self._engines_only:
+            rows["collector"] = f"http://127.0.0.1:{settings.collector.port}/v1/events"
+            rows["metrics"] = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+        rows["data and logs"] = str(settings.data_dir)
+        table = Table.grid(padding=(0, 2))
+        for row in rows.items():
+            table.add_row(*row)
+        return table
+
+    @staticmethod
+    def wait(*signals: signal.Signals) -> None:
+        """Wait for one of the signals."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.sigwait(signals)
+
+    def _part(self, name: str, port: int) -> Process:
+        return Process(
+            name,
+            [sys.executable, "-m", "lethe", name],
+            self._engines.log(name),
+            [port],
+            {"LETHE_DATA_DIR": str(self.settings.data_dir.resolve())},
+        )
+
+
+def prepare(settings: Settings, tell: Tell = lambda _: None) -> None:
+    """Create missing topics and apply pending migrations."""
+    kafka = settings.kafka
+    for drift in create_topics(kafka.bootstrap, kafka.options, kafka.prefix):
+        tell(f"topic {drift.topic}: {drift.setting} is {drift.found}, should be {drift.wanted}")
+    with connect(settings.clickhouse, "admin", settings.secrets) as client:
+        migrations = Migrations(
+            client,
+            facts_hours=settings.statistics.facts_hours,
+            replicated=settings.clickhouse.replicated,
+        )
+        for migration in migrations.apply():
+            tell(f"migration {migration.number:04} {migration.name}")

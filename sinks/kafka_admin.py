@@ -1,0 +1,62 @@
+"""Topics of the catalogue on a broker: created if missing, compared if there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from schemas.registry import Topic, topics
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A topic that is not as the catalogue says."""
+
+    topic: str
+    setting: str
+    wanted: str
+    found: str
+
+
+def create_topics(
+    bootstrap: str, options: Mapping[str, str], prefix: str = "", replication: int = 1
+) -> list[Drift]:
+    """Create the catalogue's topics; return how those that were there differ.
+
+    Nothing that is there is changed. Raises KafkaException when the broker does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, **options})
+    wanted = {prefix + topic.name: topic for topic in topics().values()}
+    asked = admin.create_topics(
+        [
+            NewTopic(name, topic.partitions, replication, config=dict(topic.config))
+            for name, topic in wanted.items()
+        ],
+        operation_timeout=30,
+    )
+    there = []
+    for name, done in asked.items():
+        try:
+            done.result(40)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            there.append(name)
+    return [drift for name in there for drift in _drifts(admin, name, wanted[name])]
+
+
+def _drifts(admin: AdminClient, name: str, topic: Topic) -> list[Drift]:
+    found = {}
+    partitions = len(admin.list_topics(name, timeout=30).topics[name].partitions)
+    found["partitions"] = (str(topic.partitions), str(partitions))
+    asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)])
+    config = next(iter(asked.values())).result(30)
+    for setting, value in topic.config.items():
+        if setting in config:  # the embedded broker knows some of them only
+            found[setting] = (value, config[setting].value)
+    return [
+        Drift(name, setting, wanted, there)
+        for setting, (wanted, there) in found.items()
+        if wanted != there
+    ]

@@ -1,0 +1,98 @@
+"""Real engines for the tests: started once in each test process, unique topics for each test.
+
+    LETHE_TEST_BROKER       embedded (default), kafka, or host:port of a broker that runs
+    LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of skipping them
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from lethe.local import EngineError
+from lethe.local.engines import Engines
+from sinks.clickhouse.connect import connect
+from sinks.clickhouse.migrate import Migrations
+from sinks.geo.store import sample_table
+from sinks.kafka_admin import create_topics
+from streams.settings import Geo, Kafka, Settings, load
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Broker and ClickHouse of this test process."""
+    wanted = os.environ.get("LETHE_TEST_BROKER", "embedded")
+    folder = tmp_path_factory.mktemp("engines")
+    given = load(engines=False, data_dir=folder)
+    if ":" in wanted:
+        given = given.model_copy(update={"kafka": Kafka(bootstrap=wanted)})
+    try:
+        running = Engines(given, "kafka" if wanted == "kafka" else "embedded").__enter__()
+    except EngineError as error:
+        if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(str(error))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(engines: Engines) -> Engines:
+    """ClickHouse runs."""
+    return engines
+
+
+@pytest.fixture(scope="session")
+def sample_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the table of made-up networks."""
+    cache = tmp_path_factory.mktemp("geo")
+    sample_table(cache)
+    return cache
+
+
+@pytest.fixture
+def settings(engines: Engines, sample_cities: Path, tmp_path: Path) -> Iterator[Settings]:
+    """Settings on running engines, with topics and a data folder of this test alone."""
+    kafka = engines.settings.kafka.model_copy(update={"prefix": f"t{secrets.token_hex(4)}."})
+    made = engines.settings.model_copy(
+        update={
+            "data_dir": tmp_path,
+            "secrets_dir": engines.settings.secrets,
+            "kafka": kafka,
+            "geo": Geo(cache=sample_cities),
+        }
+    )
+    create_topics(kafka.bootstrap, kafka.options, kafka.prefix)
+    yield made
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(kafka.prefix)]
+    for done in admin.delete_topics(names).values():
+        done.result(30)
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment under which ``lethe`` has these settings, as a command or a process."""
+    content = settings.model_dump(mode="json", exclude_none=True)
+    return {
+        f"LETHE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in content.items()
+    }
+
+
+@pytest.fixture
+def database(settings: Settings) -> None:
+    """Fresh tables in the database that the users' grants name."""
+    with connect(settings.clickhouse, "admin", settings.secrets) as admin:
+        name = settings.clickhouse.database
+        admin.create_database()
+        admin.execute(f"DROP DATABASE {name} SYNC")
+        hours = settings.statistics.facts_hours
+        list(Migrations(admin, facts_hours=hours).apply())
+
