@@ -94,7 +94,7 @@ def start(name: str, settings: Settings, count: int) -> subprocess.Popen[bytes]:
     """Start a contender on the engines of the settings."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench.contenders", name, str(count)],
-        env={**os.environ, "LETHE_DATA_DIR": str(settings.data_dir.resolve())},
+        env=settings.environment(),
         stdout=subprocess.PIPE,
     )
 

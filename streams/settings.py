@@ -136,7 +136,11 @@ class Settings(BaseSettings):
     lanes: Lanes = Lanes()
     metrics_port: Port = Field(default=9464, description="worker's /metrics; 0: any free port")
     sites: dict[str, Site] = Field(
-        default={"shop.example": Site(keys=("demo-shop-key",), origins=("https://shop.example",))}
+        default={
+            "shop.example": Site(keys=("demo-shop-key",), origins=("https://shop.example",)),
+            "www.example": Site(keys=("demo-www-key",), origins=("https://www.example",)),
+        },
+        description="by name, which events and statistics bear",
     )
 
     @model_validator(mode="after")
@@ -150,6 +154,17 @@ class Settings(BaseSettings):
     def secrets(self) -> Path:
         """Folder of the secret files."""
         return self.secrets_dir or self.data_dir / "secrets"
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment in which another process has these settings, whatever its own."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        return {
+            **os.environ,
+            **{
+                f"LETHE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+                for name, value in content.items()
+            },
+        }
 
     def topic(self, name: str) -> str:
         """Return the catalogue's topic name with this installation's prefix."""

@@ -4,7 +4,6 @@
     LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of skipping them
 """
 
-import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -79,11 +78,7 @@ def settings(engines: Engines, sample_cities: Path, tmp_path: Path) -> Iterator[
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
     """Environment under which ``lethe`` has these settings, as a command or a process."""
-    content = settings.model_dump(mode="json", exclude_none=True)
-    return {
-        f"LETHE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in content.items()
-    }
+    return settings.environment()
 
 
 @pytest.fixture

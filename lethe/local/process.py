@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lethe.local import EngineError
@@ -24,14 +24,14 @@ _PR_SET_PDEATHSIG = 1
 class Process:
     """A command that should run until ``stop``. Its output goes to ``log``, newly begun.
 
-    ``ports`` are those it listens on when it is ready.
+    ``ports`` are those it listens on when it is ready; ``environment`` replaces ours.
     """
 
     name: str
     command: Sequence[str]
     log: Path
     ports: Sequence[int] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] | None = None
     restarts: int = 0
     _child: subprocess.Popen[bytes] | None = None
 
@@ -54,7 +54,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env=self.environment,
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - no thread of ours holds a lock
             )

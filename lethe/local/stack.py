@@ -82,7 +82,7 @@ class Stack:
             [sys.executable, "-m", "lethe", name],
             self._engines.log(name),
             [port],
-            {"LETHE_DATA_DIR": str(self.settings.data_dir.resolve())},
+            self.settings.environment(),
         )
 
 

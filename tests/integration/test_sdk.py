@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
@@ -22,15 +22,7 @@ pytestmark = pytest.mark.broker
 ROOT = Path(__file__).parents[2]
 
 
-class Found(NamedTuple):
-    """A message as it lies on the broker."""
-
-    partition: int
-    key: bytes | None
-    value: bytes
-
-
-ReadTopic = Callable[[str, str], list[Found]]
+ReadTopic = Callable[[str, str], list[Any]]
 
 
 def test_what_is_flushed_is_on_the_broker(settings: Settings, read_topic: ReadTopic) -> None:

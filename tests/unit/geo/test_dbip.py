@@ -12,6 +12,7 @@ from sinks.geo import GeoError, Places, store, table_path
 from sinks.geo.cities import Cities, read_position
 from sinks.geo.geonames import Geonames
 from sinks.geo.mmdb import Database
+from sinks.geo.sample import SAMPLE_CITIES
 from streams.settings import Geo
 
 SAMPLES = 10_000  # of each IP version
@@ -44,6 +45,7 @@ def test_shortened_addresses_are_where_the_database_places_them(
     cities = Cities(Geonames.load())
     rnd = random.Random(1)
     starts = places._v6.starts
+    made_up = {network.split("/")[0] for network, _, _ in SAMPLE_CITIES}
     for reader, numbers, kind, bits in (
         (ipv4, [rnd.randrange(1 << 32) for _ in range(SAMPLES)], IPv4Address, 24),
         (ipv6, [int(rnd.choice(starts)) << 80 for _ in range(SAMPLES)], IPv6Address, 48),
@@ -54,7 +56,7 @@ def test_shortened_addresses_are_where_the_database_places_them(
         for short, code in zip(shortened, located, strict=True):
             block = ip_network(f"{short}/{bits}")
             if not block.is_global or block.is_multicast:
-                assert code == 0
+                assert code == 0 or short in made_up
                 continue
             record, length = reader.get_with_prefix_len(short)
             if length > bits:

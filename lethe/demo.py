@@ -1,0 +1,115 @@
+"""The main job once: made-up visitors, the whole pipeline, and what analysts see of it."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lethe.cli.geo import progress_bar
+from lethe.local.stack import Stack
+from lethe.simulation import Summary, run
+from lethe.traffic import Traffic
+from sinks.clickhouse.connect import connect
+from sinks.geo import ensure
+from sinks.geo.sample import SAMPLE_CITIES
+from streams.settings import Settings, load
+
+RATE = 2_000.0  # events a second, less than the collector's burst for two sites
+PATIENCE = 180.0  # seconds for the pipeline to finish what was accepted
+
+
+class Demo:
+    """One run: ``events`` events dated ``day``, the same for the same seed."""
+
+    def __init__(self, console: Console, day: date, events: int, *, seed: int) -> None:
+        self._console = console
+        self._day = day
+        self._events = events
+        self._seed = seed
+
+    async def run(self) -> None:
+        """Start everything, send, wait, show, stop."""
+        # A demo does not wait a minute to see whether more of yesterday comes.
+        given = load(engines=False)
+        hurried = given.statistics.model_copy(update={"settle_seconds": 3, "grace_minutes": 0})
+        given = given.model_copy(update={"statistics": hurried})
+        with progress_bar() as progress:
+            ensure(given.geo.cache, given.geo.databases, progress)
+        with Stack(given, "embedded", self._console.print) as stack:
+            settings = stack.settings
+            with self._bar() as bar:
+                summary = await self._send(settings, bar)
+                await self._wait(settings, summary.accepted, bar)
+            self._console.print(
+                f"{summary.accepted:,} events accepted, {summary.refused.total():,} of junk refused"
+            )
+            for kind in ("pages", "cities"):
+                self._report(settings, kind)
+            self._console.print(stack.table())
+        self._console.print("Go on with: [bold].venv/bin/lethe up[/]")
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description:>10}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} events"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+
+    async def _send(self, settings: Settings, bar: Progress) -> Summary:
+        start = datetime(self._day.year, self._day.month, self._day.day, tzinfo=UTC)
+        traffic = Traffic(
+            self._seed,
+            list(settings.sites),
+            SAMPLE_CITIES,
+            start=_milliseconds(start),
+            end=_milliseconds(start + timedelta(days=1)),
+            events=self._events,
+        )
+        keys = {name: site.keys[0] for name, site in settings.sites.items()}
+        task = bar.add_task("sent", total=self._events)
+        return await run(
+            f"http://127.0.0.1:{settings.collector.port}",
+            traffic,
+            keys,
+            rate=RATE,
+            on_progress=lambda summary: bar.update(task, completed=summary.sent),
+        )
+
+    async def _wait(self, settings: Settings, accepted: int, bar: Progress) -> None:
+        """Watch the events arrive in ClickHouse and the day being closed."""
+        loaded = bar.add_task("loaded", total=accepted)
+        shown = bar.add_task("published", total=accepted)
+        day = {"day": self._day}
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        with connect(settings.clickhouse, "writer", settings.secrets) as client:
+            while not bar.finished:
+                ((count,),) = client.query(
+                    "SELECT count() FROM facts FINAL WHERE toDate(occurred_at) = %(day)s", day
+                )
+                ((closed,),) = client.query(
+                    "SELECT count() FROM facts FINAL WHERE (site, toDate(occurred_at)) IN "
+                    "(SELECT site, day FROM periods FINAL WHERE day = %(day)s) AND loaded_at <= "
+                    "(SELECT max(published_to) FROM periods FINAL WHERE day = %(day)s)",
+                    day,
+                )
+                bar.update(loaded, completed=min(count, accepted))
+                bar.update(shown, completed=min(closed, accepted))
+                if asyncio.get_running_loop().time() > deadline:
+                    raise TimeoutError("see .lethe/logs")
+                await asyncio.sleep(0.2)
+
+    def _report(self, settings: Settings, kind: str) -> None:
+        command = [sys.executable, "-m", "lethe", "report", kind, "--day", str(self._day)]
+        width = {"COLUMNS": str(self._console.width)}
+        subprocess.run(  # noqa: S603
+            [*command, "--top", "12"], env=settings.environment() | width, check=False
+        )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
