@@ -6,6 +6,7 @@ the data plane are services of the same app, each with its own thread and consum
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Any
 
 import faust
@@ -22,8 +23,17 @@ PARTS = (*wiring.LOOPS, "agents")
 _log = structlog.get_logger()
 
 
+def services(settings: Settings, parts: Collection[str] = PARTS) -> list[InThread]:
+    """Return those of ``parts`` that are loops, as services."""
+    return [
+        InThread(name, partial(loop, settings))
+        for name, loop in wiring.LOOPS.items()
+        if name in parts
+    ]
+
+
 def build_app(settings: Settings, parts: Collection[str] = PARTS) -> faust.App:
-    """Return the worker's app. ``parts`` names what of it runs in this process."""
+    """Return the worker's app: the agents, and the loops among ``parts`` as its services."""
     app = faust.App(
         f"{settings.kafka.prefix}lethe",
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
@@ -36,20 +46,19 @@ def build_app(settings: Settings, parts: Collection[str] = PARTS) -> faust.App:
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,
         broker_commit_interval=0.5,
+        broker_session_timeout=10.0,  # how long the work of a killed worker lies idle
+        broker_heartbeat_interval=2.0,
     )
-    for name, loop in wiring.LOOPS.items():
-        if name in parts:
-            app.service(InThread(name, lambda stop, loop=loop: loop(settings, stop)))
-    if "agents" in parts:
-        alerts = _raw(app, settings.topic("pipeline-alerts"))
+    for service in services(settings, parts):
+        app.service(service)
+    alerts = _raw(app, settings.topic("pipeline-alerts"))
 
-        async def send(key: bytes, value: bytes) -> None:
-            await (await alerts.send(key=key, value=value))
+    async def send(key: bytes, value: bytes) -> None:
+        await (await alerts.send(key=key, value=value))
 
-        agent = dead_letters(RejectsTable(wiring.clickhouse(settings, "writer")), send)
-        app.agent(_raw(app, settings.topic("dead-letters")), name="dead-letters")(
-            _fatal(app, agent)
-        )
+    agent = dead_letters(RejectsTable(wiring.clickhouse(settings, "writer")), send)
+    letters = _raw(app, settings.topic("dead-letters"))
+    app.agent(letters, name="dead-letters")(_fatal(app, agent))
     return app
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Collection
 
 import faust
+import mode
 from prometheus_client import start_http_server
 
 from streams import logging
-from streams.app import PARTS, build_app
+from streams.app import PARTS, build_app, services
 from streams.metrics import REGISTRY
 from streams.settings import Settings
+
+# Our logs are configured already, and go where we say.
+QUIET = {"redirect_stdouts": False, "override_logging": False, "quiet": True}
 
 
 def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
@@ -21,8 +25,12 @@ def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
         raise ValueError(f"no part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     logging.configure("worker")
     start_http_server(settings.metrics_port, "127.0.0.1", registry=REGISTRY)
-    worker = faust.Worker(
-        build_app(settings, only or PARTS), redirect_stdouts=False, override_logging=False
+    parts = only or PARTS
+    # Faust cannot run without an agent, and what has none needs no Faust.
+    worker = (
+        faust.Worker(build_app(settings, parts), **QUIET)
+        if "agents" in parts
+        else mode.Worker(*services(settings, parts), **QUIET)
     )
     try:
         worker.execute_from_commandline()

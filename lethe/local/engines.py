@@ -71,6 +71,12 @@ class Engines:
             raise EngineError("the engines are not running")
         self.supervisor.run(process)
 
+    def pid(self, name: str) -> int:
+        """Return the process id of what runs under a name: broker, clickhouse, collect, worker."""
+        if self.supervisor is None:
+            raise EngineError("the engines are not running")
+        return self.supervisor.find(name).pid
+
     def log(self, name: str) -> Path:
         """Return where a process of this folder logs to."""
         return self.settings.data_dir / "logs" / f"{name}.log"

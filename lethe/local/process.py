@@ -99,6 +99,11 @@ class Supervisor:
         with self._lock:
             self._processes.append(process)
 
+    def find(self, name: str) -> Process:
+        """Return the process of that name; KeyError when there is none."""
+        with self._lock:
+            return {process.name: process for process in self._processes}[name]
+
     def stop(self) -> None:
         """Stop everything, the last started first."""
         self._stop.set()

@@ -18,7 +18,7 @@ from typing import Any
 
 from privacy.tracking import Problem
 
-_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A name before the address is a virtual host only if the address that follows looks like one,
 # since a user's name may hold spaces.
 _LINE = re.compile(

@@ -24,6 +24,10 @@ class Places(Protocol):
     countries: np.ndarray
     cities: np.ndarray
 
+    def refreshed(self) -> "Places":
+        """Return newer places if there are any, else these."""
+        ...
+
     def locate(self, addresses: Sequence[str | None]) -> np.ndarray:
         """Return the city code of each shortened address."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streams import wiring
+from sinks.clickhouse.client import ClickHouseDownError
 from sinks.clickhouse.statistics import Statistics
 from streams.settings import Settings, Site
 from streams.settings import Statistics as Rules
@@ -62,6 +63,13 @@ class Pipeline:
         return self.admin.query(statement, parameters)
 
     until = staticmethod(until)
+
+    def answers(self) -> bool:
+        """Tell whether ClickHouse is there."""
+        try:
+            return bool(self.query("SELECT 1"))
+        except ClickHouseDownError:
+            return False
 
     def facts(self) -> int:
         """Return how many events are loaded, each counted once."""
