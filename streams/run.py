@@ -1,9 +1,12 @@
 """Start the worker: logs, metrics, salts, and the Faust app until it is told to stop."""
 
+import os
+import threading
 from collections.abc import Collection
 
 import faust
 import mode
+import structlog
 from prometheus_client import start_http_server
 
 from streams import logging
@@ -11,8 +14,32 @@ from streams.app import PARTS, build_app, services
 from streams.metrics import REGISTRY
 from streams.settings import Settings
 
+STOP_SECONDS = 15.0
+
+_log = structlog.get_logger()
+
 # Our logs are configured already, and go where we say.
 QUIET = {"redirect_stdouts": False, "override_logging": False, "quiet": True}
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]  # Faust ships no types for it
+    """A Faust worker whose stop is bounded.
+
+    Faust's consumer cannot be stopped while it waits for its group, as it does for a while after
+    another worker was killed. By then the lanes and the agent have stopped, and what they did is
+    stored: what was not acknowledged is delivered again.
+    """
+
+    def on_worker_shutdown(self) -> None:
+        """Give Faust a while to stop, and end the process if it does not."""
+
+        def end() -> None:
+            _log.warning("stop_cut_short", seconds=STOP_SECONDS)
+            os._exit(1 if self.app.crashed else 0)
+
+        timer = threading.Timer(STOP_SECONDS, end)
+        timer.daemon = True
+        timer.start()
 
 
 def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
@@ -28,7 +55,7 @@ def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     parts = only or PARTS
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (
-        faust.Worker(build_app(settings, parts), **QUIET)
+        _Worker(build_app(settings, parts), **QUIET)
         if "agents" in parts
         else mode.Worker(*services(settings, parts), **QUIET)
     )

@@ -68,7 +68,6 @@ class Collector(Part):
     )
     max_age_hours: int = Field(default=48, ge=1, description="older events are refused")
     max_pending: int = Field(default=50_000, ge=1, description="events waiting for the broker")
-    access_log: bool = False
 
 
 class Site(Part):

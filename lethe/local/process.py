@@ -16,7 +16,7 @@ from lethe.local import EngineError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-BACKOFF = (0.2, 5.0)  # seconds before a restart: at first, at most
+BACKOFF = (0.2, 2.0)  # seconds before a restart: at first, at most
 _PR_SET_PDEATHSIG = 1
 
 

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from sinks.kafka import consumer
 from streams import wiring
+from streams.lanes.raw import RawTopic
 from sinks.clickhouse.client import ClickHouseDownError
 from sinks.clickhouse.statistics import Statistics
 from streams.settings import Settings, Site
@@ -70,6 +74,18 @@ class Pipeline:
             return bool(self.query("SELECT 1"))
         except ClickHouseDownError:
             return False
+
+    def delete_raw(self) -> None:
+        """Delete everything on the raw topic, as its lane does once a second behind its commit."""
+        kafka, topic = self.settings.kafka, self.settings.topic("tracking-events-raw")
+        client = consumer(kafka.bootstrap, "deleter", {})
+        parts = [TopicPartition(topic, each) for each in range(4)]
+        ends = [
+            TopicPartition(topic, each.partition, client.get_watermark_offsets(each)[1])
+            for each in parts
+        ]
+        client.close()
+        RawTopic(AdminClient({"bootstrap.servers": kafka.bootstrap})).delete(ends)
 
     def facts(self) -> int:
         """Return how many events are loaded, each counted once."""

@@ -101,6 +101,7 @@ def test_kills_change_no_count(pipeline: Any, engines: Engines, tmp_path: Path) 
             victim = chance.choice(["worker", "loader", "clickhouse"])
             killed[victim] += 1
             if victim == "clickhouse":
+                pipeline.until(pipeline.answers, "ClickHouse to be back")
                 os.kill(engines.pid("clickhouse"), signal.SIGKILL)
             else:
                 parts[victim == "loader"].kill()
