@@ -58,7 +58,7 @@ def rss() -> int:
 
 
 def passthrough(settings: Settings, count: int) -> None:
-    """The ceiling: the same client copies bytes untouched."""
+    """Copy bytes untouched with the same client: the ceiling."""
     source = _consumer(settings, "bench-passthrough")
     source.subscribe(["tracking-events"])
     producer = _producer(settings)
@@ -115,10 +115,10 @@ def _lane(settings: Settings, count: int, group: str) -> None:
         group,
         SHORTENED,
         lambda: rules,
-        source,
-        _producer(settings),
-        Outputs("tracking-anonymised", "dead-letters"),
-        finish,
+        consumer=source,
+        producer=_producer(settings),
+        outputs=Outputs("tracking-anonymised", "dead-letters"),
+        brake=finish,
         batch=BATCH,
         wait=WAIT,
     )

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, or say what to install."""
     try:
-        from lethe.cli import app
+        from lethe.cli import app  # noqa: PLC0415 - what is missing is said below
     except ModuleNotFoundError as missing:
         sys.exit(
             f"lethe: the command line needs the package {missing.name}; "

@@ -1,1 +1,1 @@
-"""The pure core: what may be kept, in which form, and what may be shown. No I/O, clock or random."""
+"""The pure core: what may be kept, and what may be shown. No I/O, clock or random."""

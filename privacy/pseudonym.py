@@ -16,7 +16,7 @@ Salt = NewType("Salt", bytes)  # 32 random bytes
 UNKNOWN = 0  # the hash of an event of which nothing tells whose it is
 
 
-def visitor_hash(
+def visitor_hash(  # noqa: PLR0917 - called with the columns of a row
     salt: Salt,
     site: str,
     day: int,

@@ -101,7 +101,7 @@ def decode(name: str, value: bytes | None) -> dict[str, Any]:
     body = io.BytesIO(value[HEADER:])
     try:
         result = schemaless_reader(body, writer.parsed, latest(name).parsed)
-    except Exception:
+    except Exception:  # noqa: BLE001
         # fastavro raises whatever its parts raise (EOFError, IndexError, UnicodeDecodeError,
         # OverflowError, struct.error, ...): to the caller they all mean the same.
         raise WireError(WireFault.MALFORMED) from None

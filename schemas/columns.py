@@ -107,7 +107,9 @@ def _decode(name: str, values: Sequence[bytes | None], index: list[int]) -> list
 
 def _intact(rows: pa.RecordBatch) -> np.ndarray:
     """Tell which rows end where they should and hold only times that a clock can show."""
-    good = rows[_SEAL_FIELD].to_numpy().view(np.int64) == np.frombuffer(_SEAL, np.int64)[0]
+    good: np.ndarray = (
+        rows[_SEAL_FIELD].to_numpy().view(np.int64) == np.frombuffer(_SEAL, np.int64)[0]
+    )
     for column, field in zip(rows.columns, rows.schema, strict=True):
         if pa.types.is_timestamp(field.type):
             times = column.cast(pa.int64()).to_numpy()

@@ -1,0 +1,1 @@
+"""Adapters: Kafka, ClickHouse, the key store of the salts, city tables, user agents."""

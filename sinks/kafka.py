@@ -42,7 +42,7 @@ def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer
 
 def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
     """Return up to ``most`` messages, waiting at most ``seconds``; raise on a broker's error."""
-    messages = source.consume(most, seconds)
+    messages: list[Message] = source.consume(most, seconds)
     for message in messages:
         if (error := message.error()) is not None:
             if error.code() in _PASSING:

@@ -1,0 +1,1 @@
+"""Wiring: collector, lanes, agents, settings, metrics."""

@@ -23,8 +23,12 @@ PARTS = (*wiring.LOOPS, "agents")
 _log = structlog.get_logger()
 
 
-def services(settings: Settings, parts: Collection[str] = PARTS) -> list[InThread]:
-    """Return those of ``parts`` that are loops, as services."""
+def services(settings: Settings, parts: Collection[str]) -> list[InThread]:
+    """Return those of ``parts`` that are loops, as services of the worker.
+
+    Not of the app: that starts its services when its consumer has joined its group, which takes a
+    while after another worker was killed, and the data plane need not wait for it.
+    """
     return [
         InThread(name, partial(loop, settings))
         for name, loop in wiring.LOOPS.items()
@@ -32,8 +36,8 @@ def services(settings: Settings, parts: Collection[str] = PARTS) -> list[InThrea
     ]
 
 
-def build_app(settings: Settings, parts: Collection[str] = PARTS) -> faust.App:
-    """Return the worker's app: the agents, and the loops among ``parts`` as its services."""
+def build_app(settings: Settings) -> faust.App:
+    """Return the app with the agents."""
     app = faust.App(
         f"{settings.kafka.prefix}lethe",
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
@@ -48,9 +52,9 @@ def build_app(settings: Settings, parts: Collection[str] = PARTS) -> faust.App:
         broker_commit_interval=0.5,
         broker_session_timeout=10.0,  # how long the work of a killed worker lies idle
         broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=10.0,
+        broker_max_poll_interval=30.0,
     )
-    for service in services(settings, parts):
-        app.service(service)
     alerts = _raw(app, settings.topic("pipeline-alerts"))
 
     async def send(key: bytes, value: bytes) -> None:

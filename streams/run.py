@@ -53,11 +53,12 @@ def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     logging.configure("worker")
     start_http_server(settings.metrics_port, "127.0.0.1", registry=REGISTRY)
     parts = only or PARTS
+    loops = services(settings, parts)
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (
-        _Worker(build_app(settings, parts), **QUIET)
+        _Worker(build_app(settings), *loops, **QUIET)
         if "agents" in parts
-        else mode.Worker(*services(settings, parts), **QUIET)
+        else mode.Worker(*loops, **QUIET)
     )
     try:
         worker.execute_from_commandline()

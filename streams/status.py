@@ -31,7 +31,7 @@ class Progress:
 def progress(
     bootstrap: str, options: Mapping[str, str], prefix: str, seconds: float = 1.0
 ) -> Sequence[Progress]:
-    """Look twice, ``seconds`` apart, and return what changed. Raises KafkaException without broker."""
+    """Look twice, ``seconds`` apart. Raises KafkaException when the broker does not answer."""
     found = []
     first = {reader: _offsets(bootstrap, options, prefix, reader) for reader in READERS}
     time.sleep(seconds)

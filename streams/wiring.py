@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from sinks.clickhouse.client import Client, ClickHouseDownError
+from sinks.clickhouse.client import ClickHouseDownError, Client
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
@@ -127,10 +127,10 @@ def _anonymise_lane(settings: Settings, *, raw: bool) -> AnonymiseLane:
         name,
         RAW if raw else SHORTENED,
         renewed,
-        source,
-        _producer(settings),
-        Outputs(settings.topic("tracking-anonymised"), settings.topic("dead-letters")),
-        Brake(lanes.reject_ratio, lanes.reject_window),
+        consumer=source,
+        producer=_producer(settings),
+        outputs=Outputs(settings.topic("tracking-anonymised"), settings.topic("dead-letters")),
+        brake=Brake(lanes.reject_ratio, lanes.reject_window),
         batch=lanes.batch,
         wait=lanes.wait_seconds,
         committed=RawTopic(AdminClient(_client(settings))) if raw else lambda *_: None,

@@ -1,7 +1,7 @@
 """Real engines for the tests: started once in each test process, unique topics for each test.
 
-    LETHE_TEST_BROKER       embedded (default), kafka, or host:port of a broker that runs
-    LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of skipping them
+LETHE_TEST_BROKER       embedded (default), kafka, or host:port of a broker that runs
+LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of skipping them
 """
 
 import os
@@ -49,7 +49,7 @@ def clickhouse_server(engines: Engines) -> Engines:
 
 @pytest.fixture(scope="session")
 def sample_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the table of made-up networks."""
+    """Build a cache with the table of made-up networks."""
     cache = tmp_path_factory.mktemp("geo")
     sample_table(cache)
     return cache
@@ -57,7 +57,7 @@ def sample_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(engines: Engines, sample_cities: Path, tmp_path: Path) -> Iterator[Settings]:
-    """Settings on running engines, with topics and a data folder of this test alone."""
+    """Make settings on running engines, with topics and a data folder of this test alone."""
     kafka = engines.settings.kafka.model_copy(update={"prefix": f"t{secrets.token_hex(4)}."})
     made = engines.settings.model_copy(
         update={
@@ -90,4 +90,3 @@ def database(settings: Settings) -> None:
         admin.execute(f"DROP DATABASE {name} SYNC")
         hours = settings.statistics.facts_hours
         list(Migrations(admin, facts_hours=hours).apply())
-

@@ -75,10 +75,10 @@ def simulate(
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-    from sinks.geo.sample import SAMPLE_CITIES
 
     from lethe.simulation import Summary, UnreachableError, run
     from lethe.traffic import Traffic
+    from sinks.geo.sample import SAMPLE_CITIES
     from streams.settings import SettingsError, load
 
     try:

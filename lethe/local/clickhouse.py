@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from lethe.local.process import Process
-from sinks.clickhouse.client import Client, ClickHouseDownError, ClickHouseError
+from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
 from sinks.clickhouse.roles import ACCESS_CONTROL, USERS, users_xml
 
 SWEEP_SECONDS: Final = 5.0
@@ -41,13 +41,13 @@ def passwords(folder: Path) -> Mapping[str, str]:
 def server(
     library: Path,
     folder: Path,
-    secrets_dir: Path,
     log: Path,
-    port: int,
-    http_port: int,
+    *,
+    secrets_dir: Path,
+    ports: tuple[int, int],
     database: str,
 ) -> Process:
-    """Return ClickHouse with its data in ``folder``, not yet started."""
+    """Return ClickHouse with its data in ``folder``, not yet started; ``ports``: native, HTTP."""
     folder.mkdir(parents=True, exist_ok=True)
     users, config = folder.parent / "clickhouse-users.xml", folder.parent / "clickhouse.xml"
     users.touch(mode=0o600)
@@ -66,13 +66,13 @@ def server(
             "lethe.local.clickhouse_server",
             str(library),
             f"--path={folder.resolve()}",
-            f"--tcp_port={port}",
-            f"--http_port={http_port}",
+            f"--tcp_port={ports[0]}",
+            f"--http_port={ports[1]}",
             "--listen_host=127.0.0.1",
             f"--config-file={config.resolve()}",
         ],
         log,
-        [port, http_port],
+        ports,
     )
 
 

@@ -35,11 +35,11 @@ class Engines:
         self._tell = tell
         self._lock: IO[str] | None = None
         self._sweeper: clickhouse.Sweeper | None = None
-        self.supervisor: Supervisor | None = None
+        self.supervisor = Supervisor(lambda process: tell(f"{process.name} was restarted"))
 
     def __enter__(self) -> Self:
         self._lock = hold(self.settings.data_dir)
-        self.supervisor = Supervisor(lambda process: self._tell(f"{process.name} was restarted"))
+        self.supervisor.start()
         try:
             self._start(self.supervisor)
         except BaseException:
@@ -59,23 +59,14 @@ class Engines:
         """Stop everything, and take back what others were told."""
         if self._sweeper:
             self._sweeper.stop()
-        if self.supervisor:
-            self.supervisor.stop()
+        self.supervisor.stop()
         (self.settings.data_dir / ENGINES).unlink(missing_ok=True)
         if self._lock:
             self._lock.close()
 
     def run(self, process: Process) -> None:
         """Run one more process beside the engines."""
-        if self.supervisor is None:
-            raise EngineError("the engines are not running")
         self.supervisor.run(process)
-
-    def pid(self, name: str) -> int:
-        """Return the process id of what runs under a name: broker, clickhouse, collect, worker."""
-        if self.supervisor is None:
-            raise EngineError("the engines are not running")
-        return self.supervisor.find(name).pid
 
     def log(self, name: str) -> Path:
         """Return where a process of this folder logs to."""
@@ -98,11 +89,10 @@ class Engines:
                 clickhouse.server(
                     library,
                     folder / "clickhouse",
-                    given.secrets,
                     self.log("clickhouse"),
-                    port,
-                    http_port,
-                    given.clickhouse.database,
+                    secrets_dir=given.secrets,
+                    ports=(port, http_port),
+                    database=given.clickhouse.database,
                 )
             )
             password = clickhouse.passwords(given.secrets)["admin"]

@@ -26,10 +26,14 @@ def broker_binary() -> Path:
     return Path(found.origin).parent / "noida-db"
 
 
+def clickhouse_path() -> Path:
+    """Return where libchdb lies once it is fetched."""
+    return cache_home() / "engines" / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so"
+
+
 def clickhouse_library(tell: Tell = lambda _: None) -> Path:
     """Return libchdb, fetching it with npm if it is not there yet. Raises EngineError."""
     source, target = DEPLOY / "engines", cache_home() / "engines"
-    library = target / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so"
     with _locked(target):
         recipe = source / "package-lock.json"
         if not _made_from(recipe, target):
@@ -39,7 +43,7 @@ def clickhouse_library(tell: Tell = lambda _: None) -> Path:
                 shutil.copy(file, target)
             _fetch([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], target, source)
             shutil.copy(recipe, target / _READY)
-    return library
+    return clickhouse_path()
 
 
 def kafka_jars(tell: Tell = lambda _: None) -> Path:

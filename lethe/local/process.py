@@ -91,6 +91,9 @@ class Supervisor:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
         self._thread.start()
 
     def run(self, process: Process) -> None:
@@ -107,7 +110,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, the last started first."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         for process in reversed(self._processes):
             process.stop()
 

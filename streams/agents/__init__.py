@@ -1,0 +1,1 @@
+"""The control plane: Faust agents, one decision a message."""

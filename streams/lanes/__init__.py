@@ -1,0 +1,1 @@
+"""The data plane: batches of messages in columns."""

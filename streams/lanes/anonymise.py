@@ -53,18 +53,17 @@ class AnonymiseLane:
         name: str,
         path: Sequence[Step],
         rules: Callable[[], Rules],
+        *,
         consumer: Consumer,
         producer: BatchProducer,
         outputs: Outputs,
         brake: Brake,
-        *,
         batch: int,
         wait: float,
         committed: Callable[[Consumer, Sequence[Source]], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``rules`` is asked before each batch; ``committed`` is told after each commit what
-        it was."""
+        """Take ``rules`` anew for each batch; tell ``committed`` what was committed."""
         self.name = name
         self._path = path
         self._rules = rules

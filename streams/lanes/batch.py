@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, SupportsIndex, SupportsInt
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from privacy.outcome import Reason, Reject
 
@@ -52,7 +53,7 @@ class Batch:
     """
 
     def __init__(
-        self, rows: pa.RecordBatch, messages: Sequence[Source], index: np.ndarray, now: int
+        self, rows: pa.RecordBatch, messages: Sequence[Source], index: NDArray[np.int64], now: int
     ) -> None:
         self.columns: dict[str, pa.Array] = dict(zip(rows.schema.names, rows.columns, strict=True))
         self.messages = messages
@@ -82,22 +83,24 @@ class Batch:
             self.index = self.index[keep]
             self._rejected = np.zeros(len(self.index), dtype=bool)
 
-    def remark(self, reason: Reason, rows: int) -> None:
+    def remark(self, reason: Reason, rows: SupportsInt) -> None:
         """Count values that were left out of events that go on."""
-        if rows:
+        if int(rows):
             self.remarks[reason] += int(rows)
 
-    def source(self, row: int) -> Source:
+    def source(self, row: SupportsIndex) -> Source:
         """Return the message that ``row`` came from."""
-        return self.messages[self.index[row]]
+        return self.messages[int(self.index[row])]
 
     def numbers(self, name: str) -> np.ndarray:
         """Return a column of numbers, null as 0, times as milliseconds."""
         column = self.columns[name]
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.int64())
-        return column.fill_null(0).to_numpy(zero_copy_only=False)
+        numbers: np.ndarray = column.fill_null(0).to_numpy(zero_copy_only=False)
+        return numbers
 
     def given(self, name: str) -> np.ndarray:
         """Tell which rows have a value in the column."""
-        return self.columns[name].is_valid().to_numpy(zero_copy_only=False)
+        given: np.ndarray = self.columns[name].is_valid().to_numpy(zero_copy_only=False)
+        return given

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -59,14 +60,12 @@ class Rules:
         self.places = places
         self.salt = salt
         self.codes = Memo(self._codes, UNKNOWN)
-        self.browsers = Memo(
-            lambda texts: [parse(text) for text in texts], parse(None)
-        )
+        self.browsers = Memo(lambda texts: [parse(text) for text in texts], parse(None))
         self.referrers = _cleaner(clean_referrer)
         self.names = _cleaner(clean_name)
         self.terms = _cleaner(clean_terms)
         self.pages = {
-            kept: _cleaner(lambda page, kept=kept: clean_page(page, kept))
+            kept: _cleaner(partial(clean_page, parameters=kept))
             for kept in {site.query_parameters for site in sites.values()}
         }
 

@@ -6,9 +6,8 @@
 ids and the user agent's text end here because nobody selects them.
 """
 
+import uuid
 from collections.abc import Callable
-from uuid import UUID as Id
-from uuid import uuid5
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ from streams.lanes.memo import Memo
 from streams.lanes.rules import FULL, UNKNOWN, UNREADABLE, Rules
 
 # Where event ids of messages without one come from: topic:partition:offset under this name.
-NAMESPACE = Id("5f3a7f0e-2a54-4c0d-9d2e-6d1f3c1b7a10")
+NAMESPACE = uuid.UUID("5f3a7f0e-2a54-4c0d-9d2e-6d1f3c1b7a10")
 
 Step = Callable[[Rules, Batch], None]
 
@@ -91,7 +90,7 @@ def put_event_id(_: Rules, batch: Batch) -> None:
         for row in missing:
             source = batch.source(row)
             name = f"{source.topic()}:{source.partition()}:{source.offset()}"
-            ids[row] = str(uuid5(NAMESPACE, name))
+            ids[row] = str(uuid.uuid5(NAMESPACE, name))
         batch.columns["event_id"] = pa.array(ids, pa.string())
 
 
@@ -226,7 +225,8 @@ RAW: tuple[Step, ...] = (
 
 
 def _mask(column: pa.BooleanArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False)
+    mask: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return mask
 
 
 def _cleaned(

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from sinks.clickhouse.client import ClickHouseDownError
+from sinks.clickhouse.statistics import Statistics
 from sinks.kafka import consumer
 from streams import wiring
 from streams.lanes.raw import RawTopic
-from sinks.clickhouse.client import ClickHouseDownError
-from sinks.clickhouse.statistics import Statistics
 from streams.settings import Settings, Site
 from streams.settings import Statistics as Rules
 
@@ -75,6 +75,13 @@ class Pipeline:
         except ClickHouseDownError:
             return False
 
+    def joined(self, reader: str) -> bool:
+        """Tell whether a reader's group has members and is at work."""
+        kafka = self.settings.kafka
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        (asked,) = admin.describe_consumer_groups([kafka.prefix + reader]).values()
+        return bool(asked.result(10).state is ConsumerGroupState.STABLE)
+
     def delete_raw(self) -> None:
         """Delete everything on the raw topic, as its lane does once a second behind its commit."""
         kafka, topic = self.settings.kafka, self.settings.topic("tracking-events-raw")
@@ -93,7 +100,9 @@ class Pipeline:
 
     def close_all(self, statistics: Statistics) -> None:
         """Close every day that has facts; they settle within two seconds of ClickHouse's clock."""
-        days = {tuple(row) for row in self.query("SELECT DISTINCT site, toDate(occurred_at) FROM facts")}
+        days = {
+            tuple(row) for row in self.query("SELECT DISTINCT site, toDate(occurred_at) FROM facts")
+        }
         closed: set[Any] = set()
 
         def done() -> bool:
@@ -123,5 +132,6 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def pipeline(settings: Settings, environment: dict[str, str], database: None) -> Pipeline:
-    """A pipeline on this test's own topics and fresh tables."""
+    """Make a pipeline on this test's own topics and fresh tables."""
+    assert database is None
     return Pipeline(settings, environment)

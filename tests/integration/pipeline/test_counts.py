@@ -50,7 +50,12 @@ def leaves(lines: Iterable[str], city: Callable[[str], tuple[str, str]]) -> Iter
         yield day, visitor, "place", place
         yield day, visitor, "content", (kind, item)
         yield day, visitor, "source", (origin,)
-        yield day, visitor, "browser", (browser.family or "(unknown)", browser.version or "(unknown)")
+        yield (
+            day,
+            visitor,
+            "browser",
+            (browser.family or "(unknown)", browser.version or "(unknown)"),
+        )
 
 
 def count(found: Iterable[Leaf]) -> dict[tuple[date, str], Tree]:
@@ -98,10 +103,14 @@ def compare(pipeline: Any, log: Path, city: Callable[[str], tuple[str, str]]) ->
     """Ingest the log with the command, run the lanes, close, and compare every single figure."""
     lines = log.read_text().splitlines()
     expected = count(leaves(lines, city))
-    result = CliRunner(env=pipeline.environment).invoke(command, [str(log), "--site", "shop.example"])
+    result = CliRunner(env=pipeline.environment).invoke(
+        command, [str(log), "--site", "shop.example"]
+    )
     assert result.exit_code == 0, result.output
     pipeline.load(len(lines))
-    statistics = Statistics(wiring.clickhouse(pipeline.settings, "writer"), pipeline.settings.statistics)
+    statistics = Statistics(
+        wiring.clickhouse(pipeline.settings, "writer"), pipeline.settings.statistics
+    )
     pipeline.close_all(statistics)
     for (day, tree), cells in expected.items():
         counted = statistics.before_suppression("shop.example", day)[tree]
@@ -135,7 +144,9 @@ def made_up_log(path: Path) -> None:
             network = networks[int(len(networks) * rnd.random() ** 3)]
             host = rnd.randrange(1, 40)
             address = f"{network}::{host:x}" if ":" in network else network[:-1] + str(host)
-            time = f"{rnd.choice([14, 15, 16])}/May/2026:{rnd.randrange(24):02}:10:0{rnd.randrange(9)}"
+            time = (
+                f"{rnd.choice([14, 15, 16])}/May/2026:{rnd.randrange(24):02}:10:0{rnd.randrange(9)}"
+            )
             target = f"/{rnd.choice(['tea', 'coffee', 'cake'])}/{int(40 * rnd.random() ** 3)}?ref=x"
             status = rnd.choice([200, 200, 200, 304, 404, 500])
             referrer = rnd.choice(["-", "https://search.example/?q=tea", "https://a.example/x"])
@@ -145,9 +156,7 @@ def made_up_log(path: Path) -> None:
             )
 
 
-def test_a_log_becomes_the_statistics_one_can_count_by_hand(
-    pipeline: Any, tmp_path: Path
-) -> None:
+def test_a_log_becomes_the_statistics_one_can_count_by_hand(pipeline: Any, tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     made_up_log(log)
     compare(pipeline, log, sample_city)

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from lethe.local.engines import Engines
+from lethe.local.process import Process, Supervisor
 from lethe.traffic import Traffic
 from privacy.pseudonym import Salt
 from privacy.tracking import enter
@@ -29,32 +29,21 @@ EVENTS = 12_000
 JUNK = 40
 KILLS = 12
 SEED = 20_261_124
+GROUPS = {"worker": "anonymise", "loader": "load"}
+# The embedded broker never gives up a member that is killed while it joins its group, and the group
+# waits for it for ever; Apache Kafka does, so there a process is killed whatever it does.
+EMBEDDED = os.environ.get("LETHE_TEST_BROKER", "embedded") == "embedded"
 
 
-class Part:
-    """A worker process that comes back when it is killed."""
-
-    def __init__(self, pipeline: Any, folder: Path, *parts: str) -> None:
-        self.command = [sys.executable, "-m", "lethe", "worker"]
-        for part in parts:
-            self.command += ["--only", part]
-        self.environment = pipeline.environment | {"LETHE_METRICS_PORT": "0"}
-        self.log = (folder / f"{parts[0]}.log").open("ab")
-        self.start()
-
-    def start(self) -> None:
-        self.child = subprocess.Popen(
-            self.command, env=self.environment, stdout=self.log, stderr=self.log
-        )
-
-    def kill(self) -> None:
-        self.child.kill()
-        self.child.wait()
-        self.start()
-
-    def stop(self) -> int:
-        self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(30)
+def worker(pipeline: Any, folder: Path, name: str, *parts: str) -> Process:
+    """Describe a worker process that runs some parts."""
+    only = [word for part in parts for word in ("--only", part)]
+    return Process(
+        name,
+        [sys.executable, "-m", "lethe", "worker", *only],
+        folder / f"{name}.log",
+        environment=pipeline.environment | {"LETHE_METRICS_PORT": "0"},
+    )
 
 
 def stream(pipeline: Any, kept: list[dict[str, Any]]) -> None:
@@ -89,10 +78,10 @@ def test_kills_change_no_count(pipeline: Any, engines: Engines, tmp_path: Path) 
     chance = random.Random(SEED)
     kept: list[dict[str, Any]] = []
     publishing = threading.Thread(target=stream, args=(pipeline, kept))
-    parts = [
-        Part(pipeline, tmp_path, "anonymise", "agents", "close"),
-        Part(pipeline, tmp_path, "load"),
-    ]
+    supervisor = Supervisor()
+    supervisor.start()
+    supervisor.run(worker(pipeline, tmp_path, "worker", "anonymise", "agents", "close"))
+    supervisor.run(worker(pipeline, tmp_path, "loader", "load"))
     publishing.start()
     try:
         killed: Counter[str] = Counter()
@@ -100,11 +89,12 @@ def test_kills_change_no_count(pipeline: Any, engines: Engines, tmp_path: Path) 
             time.sleep(chance.uniform(0.5, 4.0))
             victim = chance.choice(["worker", "loader", "clickhouse"])
             killed[victim] += 1
-            if victim == "clickhouse":
-                pipeline.until(pipeline.answers, "ClickHouse to be back")
-                os.kill(engines.pid("clickhouse"), signal.SIGKILL)
-            else:
-                parts[victim == "loader"].kill()
+            house = engines.supervisor if victim == "clickhouse" else supervisor
+            process = house.find(victim)
+            pipeline.until(process.alive, f"{victim} to be back")
+            if victim != "clickhouse" and EMBEDDED:
+                pipeline.until(lambda: pipeline.joined(GROUPS[victim]), f"{victim} to join")  # noqa: B023
+            os.kill(process.pid, signal.SIGKILL)
         publishing.join()
         assert killed.total() == KILLS
         assert len(killed) == 3, "each kind was killed"
@@ -112,8 +102,9 @@ def test_kills_change_no_count(pipeline: Any, engines: Engines, tmp_path: Path) 
         junk = "SELECT count() FROM rejects FINAL"
         pipeline.until(lambda: pipeline.query(junk)[0][0] >= len(kept) // 300, "all rejects")
     finally:
-        codes = [part.stop() for part in parts]
-    assert codes == [0, 0], "a worker that is told to stop stops"
+        publishing.join()
+        supervisor.stop()
+    assert supervisor.find("worker").restarts >= killed["worker"] > 0
     rows = pipeline.query("SELECT toString(event_id), site, visitor FROM facts FINAL")
     assert Counter((i, s, v) for i, s, v in rows) == Counter(
         (each["event_id"], each["site"], each["visitor"]) for each in kept

@@ -62,7 +62,9 @@ def send(pipeline: Any, visitors: list[str], *, raw: bool) -> None:
 
 
 def ingest(pipeline: Any, log: Path) -> int:
-    result = CliRunner(env=pipeline.environment).invoke(command, [str(log), "--site", "shop.example"])
+    result = CliRunner(env=pipeline.environment).invoke(
+        command, [str(log), "--site", "shop.example"]
+    )
     assert result.exit_code == 0, result.output
     return sum(1 for _ in log.open("rb"))
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 EVENTS = 400
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process is gone."""
 
 
@@ -37,10 +37,10 @@ class Crashing:
         self.tokens.append(token)
         dies = len(self.tokens) == self.at
         if dies and not self.after:
-            raise Crash
+            raise CrashError
         self.facts.write(columns, self.forged + token)
         if dies:
-            raise Crash
+            raise CrashError
 
 
 def publish(pipeline: Any) -> None:
@@ -86,7 +86,7 @@ def run(
     def work() -> None:
         try:
             lane.run(stop)
-        except Crash as crash:
+        except CrashError as crash:
             failures.append(crash)
 
     thread = threading.Thread(target=work)
