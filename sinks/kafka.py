@@ -34,7 +34,6 @@ def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer
             "receive.message.max.bytes": RECEIVE_MAX,
             "queued.max.messages.kbytes": 65_536,
             "fetch.queue.backoff.ms": 10,
-            "session.timeout.ms": 10_000,
             **options,
         }
     )

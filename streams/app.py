@@ -50,8 +50,8 @@ def build_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         producer_acks=-1,
         broker_commit_interval=0.5,
-        broker_session_timeout=10.0,  # how long the work of a killed worker lies idle
-        broker_heartbeat_interval=2.0,
+        broker_session_timeout=settings.kafka.session_seconds,
+        broker_heartbeat_interval=settings.kafka.session_seconds / 4,
         broker_rebalance_timeout=10.0,
         broker_max_poll_interval=30.0,
     )

@@ -37,6 +37,9 @@ class Kafka(Part):
 
     bootstrap: str = "127.0.0.1:9092"
     prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", description="put before each topic")
+    session_seconds: float = Field(
+        default=10.0, ge=1, description="how soon the work of a dead reader goes to another"
+    )
     options: dict[str, str] = Field(
         default={}, description="passed to every librdkafka client: TLS, SASL and the like"
     )

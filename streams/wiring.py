@@ -143,7 +143,9 @@ def _client(settings: Settings) -> dict[str, str]:
 
 def _consumer(settings: Settings, reader: str) -> Consumer:
     kafka = settings.kafka
-    return consumer(kafka.bootstrap, kafka.prefix + reader, kafka.options)
+    session = int(kafka.session_seconds * 1000)
+    beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
+    return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
 
 
 def _producer(settings: Settings) -> BatchProducer:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupState, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sinks.clickhouse.client import ClickHouseDownError
@@ -18,7 +18,7 @@ from streams.lanes.raw import RawTopic
 from streams.settings import Settings, Site
 from streams.settings import Statistics as Rules
 
-PATIENCE = 60.0  # seconds: far more than anything here takes
+PATIENCE = 90.0  # seconds: far more than anything here takes
 
 
 def until(true: Callable[[], bool], what: str) -> None:
@@ -74,13 +74,6 @@ class Pipeline:
             return bool(self.query("SELECT 1"))
         except ClickHouseDownError:
             return False
-
-    def joined(self, reader: str) -> bool:
-        """Tell whether a reader's group has members and is at work."""
-        kafka = self.settings.kafka
-        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        (asked,) = admin.describe_consumer_groups([kafka.prefix + reader]).values()
-        return bool(asked.result(10).state is ConsumerGroupState.STABLE)
 
     def delete_raw(self) -> None:
         """Delete everything on the raw topic, as its lane does once a second behind its commit."""
