@@ -6,10 +6,12 @@ LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of 
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from lethe.local import EngineError
@@ -17,6 +19,7 @@ from lethe.local.engines import Engines
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
 from sinks.geo.store import sample_table
+from sinks.kafka import consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Geo, Kafka, Settings, load
 
@@ -90,3 +93,30 @@ def database(settings: Settings) -> None:
         admin.execute(f"DROP DATABASE {name} SYNC")
         hours = settings.statistics.facts_hours
         list(Migrations(admin, facts_hours=hours).apply())
+
+
+class Found(NamedTuple):
+    """A message on a topic."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int
+
+
+@pytest.fixture
+def read_topic() -> Callable[[str, str], list[Found]]:
+    """Read a topic from its beginning to its present end."""
+
+    def read(bootstrap: str, topic: str) -> list[Found]:
+        client = consumer(bootstrap, "reader", {})
+        partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+        starts = [TopicPartition(topic, each, 0) for each in partitions]
+        left = sum(client.get_watermark_offsets(each, timeout=10)[1] for each in starts)
+        client.assign(starts)
+        found: list[Found] = []
+        while len(found) < left:
+            found += [Found(m.key(), m.value(), m.partition()) for m in poll(client, 1000, 1.0)]
+        client.close()
+        return found
+
+    return read

@@ -260,7 +260,8 @@ def test_the_command_ends_with_what_the_collector_said(
     monkeypatch: pytest.MonkeyPatch, error: BaseException | None
 ) -> None:
     async def fake(url: str, hits: Traffic, keys: dict[str, str], **more: Any) -> None:
-        assert (url, keys) == ("http://collector.example", {"shop.example": "demo-shop-key"})
+        assert url == "http://collector.example"
+        assert keys == {"shop.example": "demo-shop-key", "www.example": "demo-www-key"}
         assert (len(hits), hits.dated) == (7, True)
         more["on_progress"](Summary(accepted=5, refused=Counter({"page is bad": 2}), seconds=1))
         if error:
