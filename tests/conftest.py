@@ -33,7 +33,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     if ":" in wanted:
         given = given.model_copy(update={"kafka": Kafka(bootstrap=wanted)})
     try:
-        running = Engines(given, "kafka" if wanted == "kafka" else "embedded").__enter__()
+        running = Engines(
+            given, "kafka" if wanted == "kafka" else "embedded", usual_ports=False
+        ).__enter__()
     except EngineError as error:
         if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
             raise

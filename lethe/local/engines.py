@@ -21,7 +21,8 @@ class Engines:
 
     ``settings`` then has their addresses, as every ``lethe`` command of this folder does. An
     address that is in the settings already is used as it is, and nothing is started in its place.
-    Only one process may hold a data folder: a second raises EngineError.
+    Only one process may hold a data folder: a second raises EngineError. ``usual_ports=False``
+    takes any free ones, for several at a time.
     """
 
     def __init__(
@@ -29,8 +30,11 @@ class Engines:
         settings: Settings,
         broker: Broker = "embedded",
         tell: Callable[[str], None] = lambda _: None,
+        *,
+        usual_ports: bool = True,
     ) -> None:
         self.settings = settings
+        self._usual_ports = usual_ports
         self._broker = broker
         self._tell = tell
         self._lock: IO[str] | None = None
@@ -76,12 +80,12 @@ class Engines:
         given, folder = self.settings, self.settings.data_dir
         found: dict[str, Any] = {}
         if "bootstrap" not in given.kafka.model_fields_set:
-            port = choose_port(9092)
+            port = self._port(9092)
             found["kafka"] = {"bootstrap": f"127.0.0.1:{port}"}
             self._tell("starting the broker")
             supervisor.run(self._make_broker(folder / self._broker, port))
         if "port" not in given.clickhouse.model_fields_set:
-            port, http_port = choose_port(9000), choose_port(8123)
+            port, http_port = self._port(9000), self._port(8123)
             found["clickhouse"] = {"host": "127.0.0.1", "port": port, "http_port": http_port}
             library = packages.clickhouse_library(self._tell)
             self._tell("starting ClickHouse")
@@ -100,8 +104,8 @@ class Engines:
                 Client("127.0.0.1", port, "system", "admin", password, patience=0)
             )
         if "port" not in given.collector.model_fields_set:
-            found["collector"] = {"port": choose_port(given.collector.port)}
-        found["metrics_port"] = choose_port(given.metrics_port)
+            found["collector"] = {"port": self._port(given.collector.port)}
+        found["metrics_port"] = self._port(given.metrics_port)
         write(folder / ENGINES, found)
         self.settings = given.model_copy(
             update={
@@ -111,6 +115,9 @@ class Engines:
                 for name, value in found.items()
             }
         )
+
+    def _port(self, usual: int) -> int:
+        return choose_port(usual if self._usual_ports else 0)
 
     def _make_broker(self, folder: Path, port: int) -> Process:
         if self._broker == "kafka":
