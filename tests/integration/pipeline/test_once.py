@@ -1,7 +1,7 @@
 """Exactly once: the load lane against a crash at each point of its recipe."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -43,8 +43,15 @@ class Crashing:
             raise CrashError
 
 
+@pytest.fixture(autouse=True)
+def no_merges(pipeline: Any) -> Iterator[None]:
+    """Merges would hide what is doubled."""
+    pipeline.admin.execute("SYSTEM STOP MERGES facts")
+    yield
+    pipeline.admin.execute("SYSTEM START MERGES facts")
+
+
 def publish(pipeline: Any) -> None:
-    pipeline.admin.execute("SYSTEM STOP MERGES facts")  # they would hide what is doubled
     producer = BatchProducer(pipeline.settings.kafka.bootstrap, {})
     producer.send(
         pipeline.settings.topic("tracking-anonymised"),
