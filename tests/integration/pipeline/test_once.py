@@ -45,7 +45,7 @@ class Crashing:
 
 @pytest.fixture(autouse=True)
 def no_merges(pipeline: Any) -> Iterator[None]:
-    """Merges would hide what is doubled."""
+    """Stop merges, which would hide what is doubled."""
     pipeline.admin.execute("SYSTEM STOP MERGES facts")
     yield
     pipeline.admin.execute("SYSTEM START MERGES facts")
