@@ -25,6 +25,7 @@ from rich.table import Table
 from bench.contenders import CONTENDERS
 from bench.events import events
 from lethe.local.engines import Engines
+from lethe.local.stack import prepare
 from sinks.geo import ensure
 from sinks.kafka import BatchProducer, consumer
 from streams.settings import Settings, load
@@ -46,9 +47,10 @@ def main() -> None:
     results: dict[str, Result] = {}
     console = Console()
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as bar:
-        settings = load(data_dir=Path(folder))
+        settings = load(engines=False, data_dir=Path(folder))
         ensure(settings.geo.cache, settings.geo.databases)
-        with Engines(settings, broker="embedded") as engines:
+        with Engines(settings, broker="embedded", usual_ports=False) as engines:
+            prepare(engines.settings)
             size = fill(engines.settings, arguments.events, bar)
             task = bar.add_task("contenders", total=len(names))
             for name in names:
@@ -57,8 +59,9 @@ def main() -> None:
                     results[name] = contend(name, engines.settings, arguments.events)
                 bar.advance(task)
         if arguments.memory_events and "memory" in names:
-            settings = load(data_dir=Path(folder) / "memory")
-            with Engines(settings, broker="embedded") as engines:
+            settings = load(engines=False, data_dir=Path(folder) / "memory")
+            with Engines(settings, broker="embedded", usual_ports=False) as engines:
+                prepare(engines.settings)
                 results["memory"] = memory(engines.settings, arguments.memory_events, bar)
     report = {
         "machine": machine(),
