@@ -9,8 +9,9 @@ from typing import Final
 from lethe.local import EngineError
 from lethe.local.process import Process, choose_port
 
-# Seconds, not minutes: what is deleted should be gone while one watches. Production keeps the
-# defaults; docs/operations.md derives the bounds from them.
+# Seconds, not minutes: what is deleted should be gone while one watches, and a broker that was
+# killed back before its old session is over. Production keeps the defaults; docs/operations.md
+# derives the bounds from them.
 _KAFKA: Final = """\
 process.roles=broker,controller
 node.id=1
@@ -29,6 +30,9 @@ group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=500
 log.cleaner.backoff.ms=1000
+log.initial.task.delay.ms=1000
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 """
 
 

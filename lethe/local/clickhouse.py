@@ -80,7 +80,8 @@ class Sweeper:
     """Removes parts that mutations, merges and TTL have replaced.
 
     clickhouse-server does so by itself; the embedded one has no cleanup thread. Dropping a
-    partition that does not exist makes it look, and forgets no deduplication token.
+    partition that does not exist makes it look. A deduplication token is forgotten only with a part
+    that has no row left.
     """
 
     def __init__(self, client: Client) -> None:

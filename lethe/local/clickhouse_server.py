@@ -1,11 +1,13 @@
 """libchdb as a server: ``python -m lethe.local.clickhouse_server LIBRARY ARGUMENT...``.
 
 The library runs one query on behalf of the built-in user ``default``: it opens the ports and then
-sleeps. A wrong password on the native port makes the library abort the process, so run it under a
-supervisor.
+sleeps. Any greeting that is refused on the native port (a wrong password, an unknown database, bytes
+that are none) makes the library abort the process, so run it under a supervisor.
 """
 
 import ctypes
+import os
+import resource
 import signal
 import sys
 import threading
@@ -19,14 +21,21 @@ QUERY: Final = (
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM; end with exit code 1 when the library cannot serve."""
+    # The memory of a server that aborts holds what nobody may find on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     library, *arguments = sys.argv[1:]
     command = ["clickhouse", *arguments, f"--query={QUERY}"]
     run = ctypes.CDLL(library).chdb_query_cmdline
     run.restype = ctypes.c_void_p
     words = (ctypes.c_char_p * len(command))(*[word.encode() for word in command])
-    # The query never ends by itself, and the library installs handlers of its own.
-    threading.Thread(target=run, args=(len(command), words), daemon=True).start()
+
+    def serve() -> None:
+        run(len(command), words)
+        os._exit(1)  # the query ends only when it fails: a taken port, an unreadable file
+
+    # Beside the main thread, as the library installs signal handlers of its own.
+    threading.Thread(target=serve, daemon=True).start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     # Data that was acknowledged is on disk: there is nothing to close in an orderly way.
     sys.stdout.flush()

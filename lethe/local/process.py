@@ -112,21 +112,28 @@ class Supervisor:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        for process in reversed(self._processes):
-            process.stop()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            with self._lock:
-                dead = [process for process in self._processes if not process.alive()]
-            for process in dead:
-                now = time.monotonic()
-                due = self._due.setdefault(process.name, now + self._pause(process))
-                if now >= due:
-                    del self._due[process.name]
-                    process.restarts += 1
-                    process.spawn()
-                    self._on_restart(process)
+        try:
+            while not self._stop.wait(0.1):
+                self._restart_dead()
+        finally:
+            # In this thread: to what it restarted, its end is the end of the parent (prctl(2)),
+            # which would kill them before they can close.
+            for process in reversed(self._processes):
+                process.stop()
+
+    def _restart_dead(self) -> None:
+        with self._lock:
+            dead = [process for process in self._processes if not process.alive()]
+        for process in dead:
+            now = time.monotonic()
+            due = self._due.setdefault(process.name, now + self._pause(process))
+            if now >= due:
+                del self._due[process.name]
+                process.restarts += 1
+                process.spawn()
+                self._on_restart(process)
 
     @staticmethod
     def _pause(process: Process) -> float:

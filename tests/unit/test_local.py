@@ -1,0 +1,185 @@
+"""Processes of ``lethe up``: they start, come back, end when asked and die with their parent."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lethe.local import EngineError, packages, process
+from lethe.local.clickhouse import passwords
+from lethe.local.engines import hold
+from lethe.local.process import Process, Supervisor, choose_port
+from streams.settings import ENGINES
+
+SLEEP = "import time; time.sleep(600)"
+# Says that it is ready, and on SIGTERM that it has closed.
+ORDERLY = """
+import pathlib, signal, sys, time
+def close(*_):
+    pathlib.Path(sys.argv[1], "closed").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, close)
+pathlib.Path(sys.argv[1], f"ready-{__import__('os').getpid()}").touch()
+time.sleep(600)
+"""
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True);"
+# A parent that starts one process, says its id and waits.
+PARENT = """
+import sys, time
+from pathlib import Path
+from lethe.local.process import Process
+child = Process("child", [sys.executable, "-c", sys.argv[2]], Path(sys.argv[1]))
+child.start()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited for {what}")
+        time.sleep(0.01)
+
+
+def python(code: str, folder: Path, *arguments: str) -> Process:
+    return Process("child", [sys.executable, "-c", code, *arguments], folder / "logs/child.log")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
+def test_a_process_that_ends_at_once_is_an_error_that_names_the_log(tmp_path: Path) -> None:
+    child = python("print('what was wrong'); raise SystemExit(3)", tmp_path)
+    child.ports = [choose_port(0)]
+    with pytest.raises(EngineError, match=r"child did not start; see .*child\.log"):
+        child.start()
+    assert "what was wrong" in child.log.read_text()
+
+
+def test_a_process_that_dies_is_restarted_and_its_log_goes_on(tmp_path: Path) -> None:
+    restarted: list[str] = []
+    supervisor = Supervisor(lambda each: restarted.append(each.name))
+    supervisor.start()
+    try:
+        supervisor.run(python(f"print('began', flush=True); {SLEEP}", tmp_path))
+        child = supervisor.find("child")
+        first = child.pid
+        until(lambda: "began" in child.log.read_text(), "the start")
+        os.kill(first, signal.SIGKILL)
+        until(lambda: child.log.read_text().count("began") == 2, "the restart")
+        assert child.pid != first
+        assert (child.restarts, restarted) == (1, ["child"])
+    finally:
+        supervisor.stop()
+    assert gone(child.pid)
+
+
+def test_what_was_restarted_may_close_in_order_too(tmp_path: Path) -> None:
+    """The thread that restarted it is, to the kernel, its parent: it must not end before it."""
+    supervisor = Supervisor()
+    supervisor.start()
+    try:
+        supervisor.run(python(ORDERLY, tmp_path, str(tmp_path)))
+        child = supervisor.find("child")
+        first = child.pid
+        os.kill(first, signal.SIGKILL)
+        until(lambda: child.pid != first, "the restart")
+        until((tmp_path / f"ready-{child.pid}").exists, "it to be ready")
+    finally:
+        supervisor.stop()
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_process_that_will_not_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.2)
+    child = python(STUBBORN + SLEEP, tmp_path)
+    child.start()
+    until(lambda: "x" in child.log.read_text(), "it to ignore SIGTERM")
+    child.stop()
+    assert gone(child.pid)
+
+
+def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "log"), SLEEP], stdout=subprocess.PIPE
+    )
+    assert parent.stdout
+    with parent, parent.stdout as said:
+        child = int(said.readline())
+        assert not gone(child)
+        parent.kill()
+    until(lambda: gone(child), "the child to die")
+
+
+def test_a_port_in_use_is_not_chosen() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert choose_port(port) != port
+    assert choose_port(port) == port
+
+
+def test_one_data_folder_is_held_by_one_process_and_stale_addresses_go(tmp_path: Path) -> None:
+    (tmp_path / ENGINES).write_text("{}")
+    lock = hold(tmp_path)
+    assert not (tmp_path / ENGINES).exists()
+    with pytest.raises(EngineError, match="already; stop it first"):
+        hold(tmp_path)
+    lock.close()
+    hold(tmp_path).close()
+
+
+def test_passwords_are_made_once_and_are_their_owner_s_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    made = passwords(folder)
+    assert len(set(made.values())) == len(made) == 4
+    assert passwords(folder) == made
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+
+
+def test_what_lacks_is_said_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(EngineError, match=r"npm is missing.*install Node\.js.*lethe doctor"):
+        packages.clickhouse_library()
+    with pytest.raises(EngineError, match=r"java is missing.*Java 17.*lethe doctor"):
+        packages.kafka_jars()
+
+
+def test_a_download_that_breaks_off_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "bin/npm"
+    npm.parent.mkdir()
+    npm.write_text('#!/bin/sh\necho run >> "$0.runs"\nexit $(cat "$0.code")\n')
+    npm.chmod(0o755)
+    code, runs = tmp_path / "bin/npm.code", tmp_path / "bin/npm.runs"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(npm.parent), prepend=os.pathsep)
+    code.write_text("1")
+    with pytest.raises(EngineError, match="npm could not fetch"):
+        packages.clickhouse_library()
+    code.write_text("0")
+    packages.clickhouse_library()
+    packages.clickhouse_library()
+    assert runs.read_text().count("run") == 2, "once in vain, once for good"
