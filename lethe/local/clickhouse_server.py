@@ -1,7 +1,7 @@
 """libchdb as a server: ``python -m lethe.local.clickhouse_server LIBRARY ARGUMENT...``.
 
 The library runs one query on behalf of the built-in user ``default``: it opens the ports and then
-sleeps. Any greeting that is refused on the native port (a wrong password, an unknown database, bytes
+sleeps. A greeting that is refused on the native port (a wrong password, an unknown database, bytes
 that are none) makes the library abort the process, so run it under a supervisor.
 """
 

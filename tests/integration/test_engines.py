@@ -19,7 +19,7 @@ from lethe.local import EngineError, clickhouse, packages
 from lethe.local.engines import Engines
 from lethe.local.process import choose_port
 from schemas.registry import topics
-from sinks.clickhouse.client import Client, ClickHouseDownError, ClickHouseError
+from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
 from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
 from sinks.kafka_admin import Drift, create_topics
@@ -382,7 +382,7 @@ def test_lethe_up_leaves_nothing_running(
 ) -> None:
     found = children(up.pid)
     assert len(found) == 2
-    with pytest.raises(EngineError, match="runs in .* already; stop it first"):
+    with pytest.raises(EngineError, match=r"runs in .* already; stop it first"):
         Engines(load(engines=False, data_dir=tmp_path / "data")).__enter__()
     up.send_signal(sign)
     assert up.wait(60) == (-sign if sign == signal.SIGKILL else 0)
