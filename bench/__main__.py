@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -51,6 +52,7 @@ def main() -> None:
         ensure(settings.geo.cache, settings.geo.databases)
         with Engines(settings, broker="embedded", usual_ports=False) as engines:
             prepare(engines.settings)
+            create(engines.settings, ("bench-copied", "bench-plain", "bench-faust"))
             size = fill(engines.settings, arguments.events, bar)
             task = bar.add_task("contenders", total=len(names))
             for name in names:
@@ -72,6 +74,13 @@ def main() -> None:
     }
     arguments.output.write_text(json.dumps(report, indent=2) + "\n")
     show(report, console)
+
+
+def create(settings: Settings, topics: Sequence[str]) -> None:
+    """Create the contenders' own topics, with as many partitions as those of the lane."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options})
+    for made in admin.create_topics([NewTopic(topic, 4, 1) for topic in topics]).values():
+        made.result(30)
 
 
 def fill(settings: Settings, count: int, bar: Progress) -> float:

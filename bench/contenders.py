@@ -19,9 +19,10 @@ import faust
 import pyarrow as pa
 from confluent_kafka import Consumer
 
-from bench.events import SITES
+from bench.events import SITES, events
 from bench.rows import row_anonymiser
 from privacy.pseudonym import Salt
+from schemas.columns import decode_batch
 from sinks.clickhouse.facts import FactsWriter
 from sinks.geo import Places, ensure
 from sinks.kafka import BatchProducer, consumer, poll
@@ -30,10 +31,11 @@ from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
 from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import SHORTENED
+from streams.run import spare_collector
 from streams.settings import Settings, load
 from streams.wiring import clickhouse
 
-BATCH = 20_000
+BATCH = 10_000
 WAIT = 0.25
 KEPT = frozenset({"utm_source", "utm_medium", "utm_campaign"})
 RULES = {site: SiteRules(KEPT, search_terms=False) for site in SITES}
@@ -248,6 +250,8 @@ def main() -> None:
     parser.add_argument("name", choices=CONTENDERS)
     parser.add_argument("count", type=int)
     arguments = parser.parse_args()
+    spare_collector()
+    decode_batch("tracking_event", next(events(1)))  # pyarrow loads pandas at its first conversion
     CONTENDERS[arguments.name](load(), arguments.count)
 
 

@@ -48,11 +48,13 @@ class Decoded:
 def decode_batch(name: str, values: Sequence[bytes | None]) -> Decoded:
     """Read framed values as record ``name``. Never raises for what is in them."""
     start = header(latest(name))
-    ours = [i for i, value in enumerate(values) if value is not None and value[:HEADER] == start]
-    parts = _decode(name, values, ours)
-    if len(ours) < len(values):
-        parts.append(_row_by_row(name, values, sorted(set(range(len(values))).difference(ours))))
-    return _merge(name, parts)
+    seal = _SEAL
+    bodies = [value[HEADER:] + seal for value in values if value and value.startswith(start)]
+    if len(bodies) == len(values):
+        return _merge(name, _decode(name, values, bodies, np.arange(len(values))))
+    ours = np.array([value is not None and value.startswith(start) for value in values], bool)
+    parts = _decode(name, values, bodies, np.flatnonzero(ours))
+    return _merge(name, [*parts, _row_by_row(name, values, np.flatnonzero(~ours))])
 
 
 def encode_batch(name: str, rows: pa.RecordBatch) -> list[bytes]:
@@ -78,30 +80,31 @@ def _sealed(record: Record) -> str:
     return json.dumps(content)
 
 
-def _decode(name: str, values: Sequence[bytes | None], index: list[int]) -> list[Decoded]:
-    """Read the rows at ``index`` at once; halve them where one of them spoils it."""
-    if not index:
+def _decode(
+    name: str, values: Sequence[bytes | None], bodies: list[bytes], index: np.ndarray
+) -> list[Decoded]:
+    """Read sealed bodies, whose values are at ``index``; halve them where one spoils the batch."""
+    if not bodies:
         return []
-    seal = _SEAL
     try:
-        rows = pyruhvro.deserialize_array(
-            [values[i][HEADER:] + seal for i in index],  # type: ignore[index]  # none is None
-            _sealed(latest(name)),
-        )
+        rows = pyruhvro.deserialize_array(bodies, _sealed(latest(name)))
         rows.validate(full=True)  # pyruhvro takes any bytes for text
     except (ValueError, pa.ArrowInvalid):
         if len(index) <= _ROW_BY_ROW:
             return [_row_by_row(name, values, index)]
         middle = len(index) // 2
-        return _decode(name, values, index[:middle]) + _decode(name, values, index[middle:])
+        return [
+            part
+            for half in (slice(middle), slice(middle, None))
+            for part in _decode(name, values, bodies[half], index[half])
+        ]
     good = _intact(rows)
     rows = rows.drop_columns(_SEAL_FIELD)
-    places = np.array(index)
     if good.all():
-        return [Decoded(rows, places, [])]
+        return [Decoded(rows, index, [])]
     return [
-        Decoded(rows.filter(pa.array(good)), places[good], []),
-        _row_by_row(name, values, places[~good].tolist()),
+        Decoded(rows.filter(pa.array(good)), index[good], []),
+        _row_by_row(name, values, index[~good]),
     ]
 
 
@@ -117,10 +120,10 @@ def _intact(rows: pa.RecordBatch) -> np.ndarray:
     return good
 
 
-def _row_by_row(name: str, values: Sequence[bytes | None], index: list[int]) -> Decoded:
+def _row_by_row(name: str, values: Sequence[bytes | None], index: np.ndarray) -> Decoded:
     found: list[tuple[int, dict[str, Any]]] = []
     faults = []
-    for i in index:
+    for i in index.tolist():
         try:
             found.append((i, decode(name, values[i])))
         except WireError as error:

@@ -1,5 +1,6 @@
 """Start the worker: logs, metrics, salts, and the Faust app until it is told to stop."""
 
+import gc
 import os
 import threading
 from collections.abc import Collection
@@ -42,6 +43,16 @@ class _Worker(faust.Worker):  # type: ignore[misc]  # Faust ships no types for i
         timer.start()
 
 
+def spare_collector() -> None:
+    """Have Python look for garbage cycles less often.
+
+    A batch is ten thousand objects and more, and none of its cycles: looking for them after each
+    700, as is the default, took a quarter of copying a message.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
 def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     """Run the worker and return its exit code. ``only`` names parts; None is all of them.
 
@@ -51,6 +62,7 @@ def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     if unknown:
         raise ValueError(f"no part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     logging.configure("worker")
+    spare_collector()
     start_http_server(settings.metrics_port, "127.0.0.1", registry=REGISTRY)
     parts = only or PARTS
     loops = services(settings, parts)

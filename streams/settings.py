@@ -113,7 +113,7 @@ class Geo(Part):
 class Lanes(Part):
     """How the data plane batches."""
 
-    batch: int = Field(default=20_000, ge=1, le=200_000, description="messages in one batch")
+    batch: int = Field(default=10_000, ge=1, le=200_000, description="messages in one batch")
     wait_seconds: float = Field(default=0.25, gt=0, description="for a batch to fill")
     reject_ratio: float = Field(
         default=0.5, gt=0, le=1, description="more rejects than this over a window stop the lane"

@@ -67,11 +67,15 @@ class Places:
         v6 = np.fromiter((":" in text for text in texts), np.bool_, len(texts))
         codes = np.empty(len(texts), np.int32)
         packed = _pack(AF_INET, [text for text in texts if ":" not in text])
-        codes[~v6] = self._v4[packed.view(">u4") >> (32 - V4_BITS)]
+        codes[~v6] = self.locate_v4((packed.view(">u4") >> (32 - V4_BITS)).astype(np.int32))
         if v6.any():
             packed = _pack(AF_INET6, [text for text in texts if ":" in text])
             codes[v6] = self._locate_v6(packed.view(">u8")[::2] >> (64 - V6_BITS))
         return codes
+
+    def locate_v4(self, networks: NDArray[np.int32]) -> Codes:
+        """Return the city code of each IPv4 network, as the number of its first 24 bits."""
+        return self._v4[networks]
 
     def nearest(self, latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]) -> Codes:
         """Return the city code of each pair of coordinates, in degrees; they go no further.

@@ -4,6 +4,7 @@ Pages, referrers, browsers and networks repeat, so most rows cost one look-up.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -36,14 +37,14 @@ class Memo(Generic[Result]):
         coded = column.dictionary_encode()
         texts = coded.dictionary.to_pylist()
         known = self._known
-        new = [text for text in texts if text not in known]
+        new = list(filterfalse(known.__contains__, texts))
         if new:
             if len(known) + len(new) > self._limit:
                 known.clear()
                 new = texts
             known.update(zip(new, self._compute(new), strict=True))
         places = pc.fill_null(coded.indices, len(texts)).to_numpy(zero_copy_only=False)
-        return places, [*(known[text] for text in texts), self._absent]
+        return places, [*map(known.__getitem__, texts), self._absent]
 
     def clear(self) -> None:
         """Forget everything, when what ``compute`` stands on has changed."""

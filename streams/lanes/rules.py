@@ -6,12 +6,18 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from privacy.network import is_shortened, shorten
 from privacy.pseudonym import Salt
 from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
 from sinks.user_agents import parse
 from streams.lanes.memo import Memo
+
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+# What ``shorten`` gives of an IPv4 address.
+_V4_NETWORK = rf"\A{_OCTET}\.{_OCTET}\.{_OCTET}\.0\z"
 
 # What the code of an address may be besides a city's.
 UNKNOWN = 0
@@ -31,6 +37,10 @@ class Places(Protocol):
 
     def locate(self, addresses: Sequence[str | None]) -> np.ndarray:
         """Return the city code of each shortened address."""
+        ...
+
+    def locate_v4(self, networks: np.ndarray) -> np.ndarray:
+        """Return the city code of each IPv4 network, as the number of its first 24 bits."""
         ...
 
     def nearest(self, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
@@ -59,7 +69,7 @@ class Rules:
         self.sites = sites
         self.places = places
         self.salt = salt
-        self.codes = Memo(self._codes, UNKNOWN)
+        self._others = Memo(self._codes, UNKNOWN)
         self.browsers = Memo(lambda texts: [parse(text) for text in texts], parse(None))
         self.referrers = _cleaner(clean_referrer)
         self.names = _cleaner(clean_name)
@@ -72,7 +82,26 @@ class Rules:
     def renew(self, places: Places) -> None:
         """Use newer city tables from the next batch on."""
         self.places = places
-        self.codes.clear()
+        self._others.clear()
+
+    def locate(self, addresses: pa.StringArray) -> np.ndarray:
+        """Return each shortened address's city code; UNKNOWN for null, FULL, or UNREADABLE.
+
+        Most are IPv4 networks in plain text: those are numbers in a step each, and the memory is
+        for the others.
+        """
+        plain = pc.fill_null(pc.match_substring_regex(addresses, _V4_NETWORK), False)
+        octets = pc.split_pattern(addresses.filter(plain), ".").flatten().cast(pa.uint8())
+        parts = octets.to_numpy().reshape(-1, 4).astype(np.int32)
+        found = self.places.locate_v4(parts[:, 0] << 16 | parts[:, 1] << 8 | parts[:, 2])
+        if len(found) == len(addresses):
+            return found
+        rows, codes = self._others(addresses.filter(pc.invert(plain)))
+        mask = plain.to_numpy(zero_copy_only=False)
+        places = np.empty(len(addresses), np.int32)
+        places[mask] = found
+        places[~mask] = np.array(codes, np.int32)[rows]
+        return places
 
     def _codes(self, addresses: Sequence[str]) -> list[int]:
         codes = self.places.locate(addresses).tolist()

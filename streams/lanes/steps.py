@@ -65,8 +65,7 @@ def require_consent_for_ad_ids(_: Rules, batch: Batch) -> None:
 
 def put_place(rules: Rules, batch: Batch) -> None:
     """Locate the shortened address (S11); one that is not shortened is marked FULL."""
-    rows, codes = rules.codes(batch.columns["ip"])
-    places = np.array(codes)[rows]
+    places = rules.locate(batch.columns["ip"])
     batch.remark(Reason.ADDRESS_UNREADABLE, np.count_nonzero(places == UNREADABLE))
     batch.columns["place"] = pa.array(places)
 
@@ -136,9 +135,10 @@ def put_city(rules: Rules, batch: Batch) -> None:
         batch.remark(Reason.COORDINATES_UNPLACED, np.count_nonzero(found == UNKNOWN))
         codes[rows] = np.where(found == UNKNOWN, codes[rows], found)
     # Few cities in a batch: take the names of those, not of every row.
-    present, rows = np.unique(codes, return_inverse=True)
+    coded = pa.array(codes).dictionary_encode()
+    present = coded.dictionary.to_numpy()
     for column, names in (("country", rules.places.countries), ("city", rules.places.cities)):
-        batch.columns[column] = pa.array(names[present].tolist(), pa.string()).take(pa.array(rows))
+        batch.columns[column] = pa.array(names[present], pa.string()).take(coded.indices)
 
 
 def mask_page(rules: Rules, batch: Batch) -> None:

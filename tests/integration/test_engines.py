@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -43,14 +44,13 @@ def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
 
 
 def holds(folder: Path) -> bool:
-    """Tell whether a file of the folder has the marker."""
-    for file in folder.rglob("*"):
-        try:
-            content = file.read_bytes() if file.is_file() else b""
-        except FileNotFoundError:
-            continue
-        if any(form in content for form in FORMS):
-            return True
+    """Tell whether a file of the folder has the marker; the engine may delete as we look."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                content = Path(path, name).read_bytes()
+                if any(form in content for form in FORMS):
+                    return True
     return False
 
 
