@@ -33,7 +33,7 @@ from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import SHORTENED
 from streams.run import spare_collector
 from streams.settings import Settings, load
-from streams.wiring import clickhouse
+from streams.wiring import LOAD_ROWS, clickhouse
 
 BATCH = 10_000
 WAIT = 0.25
@@ -195,7 +195,7 @@ def loader(settings: Settings, count: int) -> None:
         _consumer(settings, "bench-load"),
         _producer(settings),
         facts,
-        batch=100_000,
+        batch=LOAD_ROWS,
         wait=1.0,
     )
     with measured(count):

@@ -26,7 +26,7 @@ from streams.settings import Settings
 
 _log = structlog.get_logger()
 
-LOAD_ROWS = 100_000  # in one insert at most
+LOAD_ROWS = 50_000  # in one insert at most; more at once is slower: it leaves the caches
 LOAD_SECONDS = 1.0  # to collect them
 RECONCILE_MS = 300_000  # between recounts of closed days
 CLOSE_SECONDS = 2.0  # between looks for a day that can be closed
