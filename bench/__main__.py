@@ -1,4 +1,4 @@
-"""``python -m bench``: every contender on the embedded broker in one go.
+"""``python -m bench``: every contender on one broker in one go.
 
 Prints a table and writes JSON. All ratios come from the same run, broker and events; CPU seconds
 are those of the contender's process, so that the broker's share does not blur them.
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--memory-events", type=int, default=5_000_000, help="0: leave it out")
     parser.add_argument("--only", action="append", choices=CONTENDERS, help="repeat it")
+    parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.json"))
     arguments = parser.parse_args()
     names = [name for name in CONTENDERS if name in (arguments.only or CONTENDERS)]
@@ -50,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as bar:
         settings = load(engines=False, data_dir=Path(folder))
         ensure(settings.geo.cache, settings.geo.databases)
-        with Engines(settings, broker="embedded", usual_ports=False) as engines:
+        with Engines(settings, broker=arguments.broker, usual_ports=False) as engines:
             prepare(engines.settings)
             create(engines.settings, ("bench-copied", "bench-plain", "bench-faust"))
             size = fill(engines.settings, arguments.events, bar)
@@ -62,11 +63,12 @@ def main() -> None:
                 bar.advance(task)
         if arguments.memory_events and "memory" in names:
             settings = load(engines=False, data_dir=Path(folder) / "memory")
-            with Engines(settings, broker="embedded", usual_ports=False) as engines:
+            with Engines(settings, broker=arguments.broker, usual_ports=False) as engines:
                 prepare(engines.settings)
                 results["memory"] = memory(engines.settings, arguments.memory_events, bar)
     report = {
         "machine": machine(),
+        "broker": arguments.broker,
         "events": arguments.events,
         "bytes_an_event": round(size),
         "results": results,

@@ -62,7 +62,7 @@ class BatchProducer:
             {
                 "bootstrap.servers": bootstrap,
                 **SAFE,
-                # Nothing but full requests leave before ``stored``, which flushes, and all partitions
+                # Nothing but full requests leave before ``stored``, which flushes, and partitions
                 # fill alike. librdkafka has one request a partition under way when idempotent, and
                 # spins while a second waits: half the CPU time of publishing, with its defaults.
                 "linger.ms": 1_000,
