@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -22,6 +23,10 @@ from sinks.geo.store import sample_table
 from sinks.kafka import consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Geo, Kafka, Settings, load
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("lethe", deadline=None)
+hypothesis.settings.load_profile("lethe")
 
 
 @pytest.fixture(scope="session")

@@ -69,18 +69,47 @@ def ingest_log(
         settings = load()
         with opened(settings, site, tally, endless=follow) as intake:
             if follow:
-                # A service manager's stop is a Ctrl-C.
-                signal.signal(signal.SIGTERM, signal.default_int_handler)
+                pressed = _ends(signal.SIGINT, signal.SIGTERM)
+
+                def until_pressed(seconds: float) -> None:
+                    time.sleep(seconds)
+                    _end_if(pressed)
+
                 follower = Follower(
-                    path, site, name, lost=_warn, clock=time.monotonic, sleep=time.sleep
+                    path, site, name, lost=_warn, clock=time.monotonic, sleep=until_pressed
                 )
                 place_file = settings.data_dir / "logs-state" / f"{quote(site, '')}-{name}.json"
                 with Bar(tally) as bar:
-                    ingest_following(follower, place_file, intake, bar.advance)
+
+                    def advance() -> None:
+                        bar.advance()
+                        _end_if(pressed)
+
+                    ingest_following(follower, place_file, intake, advance)
             else:
                 with opened_input(file) as raw, Bar(tally, raw) as bar:
                     ingest(raw, site, name, intake, bar.advance)
     raise typer.Exit(1 if tally.refused and not tally.published else 0)
+
+
+def _ends(*signals: int) -> list[int]:
+    """Collect signals that end the command, for ``_end_if``.
+
+    An exception out of a handler can fall into a callback of the interpreter, where it is lost.
+    """
+    import signal
+
+    pressed: list[int] = []
+    for each in signals:
+        signal.signal(each, lambda number, _: pressed.append(number))
+    return pressed
+
+
+def _end_if(pressed: list[int]) -> None:
+    """Raise KeyboardInterrupt once after a signal came."""
+    if pressed:
+        pressed.clear()
+        raise KeyboardInterrupt
 
 
 def _warn() -> None:

@@ -41,6 +41,9 @@ class Map:
         codes = {"192.0.2.0": 1, "2001:db8::": 2}
         return np.array([codes.get(each or "", 0) for each in addresses], dtype=np.int32)
 
+    def locate_v4(self, networks: np.ndarray) -> np.ndarray:
+        return np.where(networks == (192 << 16 | 2), 1, 0).astype(np.int32)
+
     def nearest(self, latitudes: np.ndarray, longitudes: np.ndarray) -> np.ndarray:
         near = (np.abs(latitudes - 51) < 1) & (np.abs(longitudes - 4) < 1)
         return np.where(near, 1, 0).astype(np.int32)

@@ -180,3 +180,15 @@ def test_the_output_holds_no_identifier(run: Run, event: Event) -> None:
     ).values  # fmt: skip
     for secret in (b"192.0.2", b"c-1", b"s-1", b"d-1", b"click-1", b"Mozilla", b"session=9"):
         assert secret not in value
+
+
+def test_every_spelling_in_one_batch_is_located_at_its_own_place(run: Run, event: Event) -> None:
+    """Plain IPv4 networks take a short cut of their own, past the others."""
+    ips = ["192.0.2.0", "2001:db8::", None, "198.51.100.0", "192.0.2.0", "nonsense", "192.0.2.00"]
+    result = run(*(event(ip=each) for each in ips), event(ip="192.0.2.7"))
+    cities = [decode("anonymised_event", value)["city"] for value in result.values]
+    assert cities == ["Ghent", "Delft", "", "", "Ghent", "", ""]
+    assert result.remarks[Reason.ADDRESS_UNREADABLE] == 2
+    assert [(each.offset(), reject.reason) for each, reject in result.rejects] == [
+        (7, Reason.FULL_ADDRESS)
+    ]
