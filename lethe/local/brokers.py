@@ -52,10 +52,17 @@ def kafka(jars: Path, folder: Path, log: Path, port: int) -> Process:
     java = ["java", "-Xmx512m", "-cp", f"{jars}/*"]
     if not (data / "meta.properties").exists():
         cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        arguments = ["format", "-t", cluster, "-c", str(properties)]
+        # One word: an id may begin with "-", which would be taken for an option.
+        arguments = ["format", f"--cluster-id={cluster}", "-c", str(properties)]
         done = subprocess.run(  # noqa: S603
-            [*java, "kafka.tools.StorageTool", *arguments], capture_output=True, check=False
+            [*java, "kafka.tools.StorageTool", *arguments],
+            capture_output=True,
+            check=False,
+            text=True,
         )
         if done.returncode:
-            raise EngineError(f"Apache Kafka could not prepare {data}; is Java 17 or later?")
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise EngineError(
+                f"Apache Kafka could not prepare {data}; is Java 17 or later? It said: {said}"
+            )
     return Process("broker", [*java, "kafka.Kafka", str(properties)], log, [port])

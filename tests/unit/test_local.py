@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lethe.local import EngineError, packages, process
+from lethe.local import EngineError, brokers, packages, process
 from lethe.local.clickhouse import passwords
 from lethe.local.engines import hold
 from lethe.local.process import Process, Supervisor, choose_port
@@ -183,3 +183,18 @@ def test_a_download_that_breaks_off_is_begun_again(
     packages.clickhouse_library()
     packages.clickhouse_library()
     assert runs.read_text().count("run") == 2, "once in vain, once for good"
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(brokers.secrets, "token_bytes", lambda size: b"\xf8" * size)
+    monkeypatch.setattr(brokers.subprocess, "run", run)
+    brokers.kafka(tmp_path / "libs", tmp_path / "kafka", tmp_path / "log", 9092)
+    assert "--cluster-id=-Pj4-Pj4-Pj4-Pj4-Pj4-A" in said[0]
