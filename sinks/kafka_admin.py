@@ -1,6 +1,7 @@
 """Topics of the catalogue on a broker: created if missing, compared if there."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -43,7 +44,17 @@ def create_topics(
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
             there.append(name)
+    _await(admin, wanted)
     return [drift for name in there for drift in _drifts(admin, name, wanted[name])]
+
+
+def _await(admin: AdminClient, names: Iterable[str]) -> None:
+    """Wait until the broker knows what it has made: its metadata follow a moment later."""
+    deadline = time.monotonic() + 30
+    while missing := set(names) - admin.list_topics(timeout=30).topics.keys():
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, ", ".join(missing)))
+        time.sleep(0.05)
 
 
 def _drifts(admin: AdminClient, name: str, topic: Topic) -> list[Drift]:

@@ -5,6 +5,7 @@ are compressed. ``needles`` knows every spelling of an address and finds them in
 that finds nothing proves little unless it would have found something: plant one and look.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +31,17 @@ class Findings:
 def search(
     folders: Iterable[Path], needles: Needles, progress: Callable[[Path], None] = lambda _: None
 ) -> Findings:
-    """Search every file below ``folders``. Files that vanish meanwhile are passed over."""
+    """Search every file below ``folders``. What vanishes meanwhile is passed over.
+
+    Raises OSError for a file that is there and cannot be read: nobody knows what it holds.
+    """
     findings = Findings()
     for folder in folders:
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        for path in _files(folder):
             progress(path)
             try:
                 content = path.read_bytes()
-            except OSError:
+            except FileNotFoundError:
                 continue
             findings.files += 1
             for how, data in readings(path, content):
@@ -45,3 +49,9 @@ def search(
                 findings.opened[how] = findings.opened.get(how, 0) + 1
                 findings.hits |= {(str(path), how, number) for number in needles.found_in(data)}
     return findings
+
+
+def _files(folder: Path) -> list[Path]:
+    # Not rglob, which fails when an engine deletes a folder that it is about to enter.
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(each for each in found if each.is_file())
