@@ -24,6 +24,25 @@ class Reason(StrEnum):
     BAD_STATUS = "bad_status"
     FULL_ADDRESS = "full_address"
     ADS_WITHOUT_CONSENT = "ads_without_consent"
+    # The visitor wants it left out.
+    ANALYTICS_OBJECTED = "analytics_objected"
+    # It may not be used for ads, or no longer.
+    CONSENT_UNKNOWN = "consent_unknown"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    CONSENT_OF_ANOTHER_TIME = "consent_of_another_time"
+    # The provider would refuse it, so it is not sent.
+    NO_IDENTIFIER = "no_identifier"
+    NO_USER_AGENT = "no_user_agent"
+    NO_TARGET = "no_target"
+    TOO_OLD = "too_old"
+    TOO_NEW = "too_new"
+    TOO_LONG = "too_long"
+    BAD_NAME = "bad_name"
+    BAD_IDENTIFIER = "bad_identifier"
+    # The provider refused it, or nobody knows.
+    PROVIDER_REFUSED = "provider_refused"
+    PROVIDER_UNCERTAIN = "provider_uncertain"
+    PROVIDER_AWAY = "provider_away"
     # A value is left out, and the event goes on.
     ADDRESS_UNREADABLE = "address_unreadable"
     COORDINATES_WITHOUT_CONSENT = "coordinates_without_consent"
