@@ -1,0 +1,260 @@
+"""Each rule of the policy file, with what is said when it is broken, and of which line."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.policy import PolicyError, load, parse
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        parse(text, "p.toml")
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return list(caught.value.problems)
+
+
+def test_the_policy_the_others_break_is_valid(text: str) -> None:
+    assert parse(text, "p.toml").version == "1"
+
+
+NAME = "is not a name; use lower-case letters, digits and -, a letter first, 40 at most"
+PAGE = "is not the path of pages; begin with / and write * for anything, no query or fragment"
+EVENT = "is no event's name; use lower-case letters, digits and _ . : -, 64 at most"
+TABLE = "is not a table; give it a [section] of its own"
+FIELDS = "purpose, sites, pages, conversions, audiences, user_agent"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        # Types.
+        ('version = "1"', "", "1: version: is missing; write it"),
+        ('version = "1"', "version = 1", "1: version: is not text; put it in quotes"),
+        ('version = "1"', 'version = " "', "1: version: is empty; write something"),
+        ("contact =", "#", "2: controller.contact: is missing; write it"),
+        ('covers = "ads"', "", "10: purposes.ads.covers: is missing; write it"),
+        (
+            'mode = "opt_out"',
+            'mode = "opt-out"',
+            "8: purposes.reading.mode: is none of those known; write 'opt_in' or 'opt_out'",
+        ),
+        (
+            'covers = "ads"',
+            'covers = "adverts"',
+            (
+                "12: purposes.ads.covers: is none of those known; "
+                "write 'analytics', 'location' or 'ads'"
+            ),
+        ),
+        (
+            "pages = true",
+            'pages = "true"',
+            "28: providers.meta.pages: is not true or false; write one, without quotes",
+        ),
+        (
+            "user_agent = true",
+            "user_agent = 1",
+            "29: providers.meta.user_agent: is not true or false; write one, without quotes",
+        ),
+        (
+            'sites = ["shop.example"]\npages = true',
+            'sites = "shop.example"\npages = true',
+            "27: providers.meta.sites: is not a list; put it in [ ]",
+        ),
+        (
+            'sites = ["shop.example", "www.example"]',
+            "sites = []",
+            "33: providers.x.sites: is empty; list one at least",
+        ),
+        (
+            'sites = ["shop.example"]\npages = [',
+            "sites = []\npages = [",
+            "17: audiences.buyers.sites: is empty; list one at least",
+        ),
+        ('"www.example"]', "7]", "33: providers.x.sites[1]: is not text; put it in quotes"),
+        (
+            'audiences.buyers = "120000000000001"',
+            "audiences = 1",
+            f"30: providers.meta.audiences: {TABLE}",
+        ),
+        ("[purposes.ads]", "[[purposes.ads]]", f"10: purposes.ads: {TABLE}"),
+        # Names and patterns.
+        ("[purposes.reading]", '[purposes."Read ing"]', f'5: purposes."Read ing": {NAME}'),
+        ("[purposes.reading]", f"[purposes.{41 * 'a'}]", f"5: purposes.{41 * 'a'}: {NAME}"),
+        ('page = "/thanks"', 'page = "thanks"', f"35: providers.x.conversions[0].page: {PAGE}"),
+        ('page = "/thanks*"', 'page = "/t?a=1"', f"38: providers.x.conversions[1].page: {PAGE}"),
+        ('"/orders/*"', '"/orders#top"', f"18: audiences.buyers.pages[1]: {PAGE}"),
+        ('"/orders/*"', '"/orders/[0-9]"', f"18: audiences.buyers.pages[1]: {PAGE}"),
+        ('events = ["buy"]', 'events = ["Buy"]', f"22: audiences.buyers.events[0]: {EVENT}"),
+        (
+            'id = "ex4mp2"',
+            'id = ""',
+            "39: providers.x.conversions[1].id: is empty; write something",
+        ),
+        # Keys nobody knows.
+        (
+            "user_agent = true",
+            "user_agnet = true",
+            "29: providers.meta.user_agnet: is no key here; did you mean user_agent?",
+        ),
+        (
+            "user_agent = true",
+            "zz = true",
+            f"29: providers.meta.zz: is no key here; those are {FIELDS}",
+        ),
+        (
+            "[providers.meta]",
+            "[providers.meat]",
+            "25: providers.meat: is no key here; did you mean meta?",
+        ),
+        (
+            "[providers.meta]",
+            "[providers.zz]",
+            "25: providers.zz: is no key here; those are ga4, google-ads, linkedin, meta, x",
+        ),
+        (
+            'id = "ex4mp2"',
+            'id = "ex4mp2"\nvalue = 3',
+            "40: providers.x.conversions[1].value: is no key here; those are page, id",
+        ),
+        (
+            'version = "1"',
+            'version = "1"\npurpose = 1',
+            "2: purpose: is no key here; did you mean purposes?",
+        ),
+        # What a policy may not say.
+        (
+            'covers = "analytics"',
+            'covers = "ads"',
+            '8: purposes.reading.mode: is opt_in for ads, always (S14); write mode = "opt_in"',
+        ),
+        (
+            "Art. 6(1)(f)",
+            "Art. 6(1)(a)",
+            (
+                "9: purposes.reading.legal_basis: is consent, which needs a yes; "
+                'write mode = "opt_in" or another'
+            ),
+        ),
+        (
+            'pages = [\n  "/thanks*",\n  "/orders/*",\n]\nevents = ["buy"]',
+            "",
+            "16: audiences.buyers: has no members without a rule; write pages or events",
+        ),
+        # What does not hang together.
+        (
+            'purpose = "ads"\nsites = ["shop.example"]\n',
+            'purpose = "reading"\nsites = ["shop.example"]\n',
+            (
+                "26: providers.meta.purpose: is no purpose for ads; "
+                'name one of [purposes] with covers = "ads"'
+            ),
+        ),
+        (
+            'purpose = "ads"\nsites = ["shop.example"]\n',
+            'purpose = "other"\nsites = ["shop.example"]\n',
+            (
+                "26: providers.meta.purpose: is no purpose for ads; "
+                'name one of [purposes] with covers = "ads"'
+            ),
+        ),
+        (
+            "audiences.buyers =",
+            "audiences.sellers =",
+            (
+                "30: providers.meta.audiences.sellers: is no audience; "
+                "describe it in [audiences.sellers]"
+            ),
+        ),
+        (
+            "[[providers.x.conversions]]",
+            "pages = true\n[[providers.x.conversions]]",
+            (
+                "34: providers.x.pages: is not for this provider, which takes no pages; "
+                "write [[providers.x.conversions]] instead"
+            ),
+        ),
+        (
+            "user_agent = true",
+            'conversions = [{ page = "/", id = "7" }]',
+            (
+                "29: providers.meta.conversions: is not for this provider, which is told pages; "
+                "write pages = true"
+            ),
+        ),
+        (
+            "[[providers.x.conversions]]",
+            "user_agent = true\n[[providers.x.conversions]]",
+            "34: providers.x.user_agent: is for meta alone; take it out",
+        ),
+        (
+            'pages = true\nuser_agent = true\naudiences.buyers = "120000000000001"\n',
+            "",
+            (
+                "25: providers.meta: is told nothing; write pages = true or audiences, "
+                "or take the provider out"
+            ),
+        ),
+    ],
+)
+def test_a_broken_rule_is_told_with_line_key_and_remedy(
+    text: str, old: str, new: str, problem: str
+) -> None:
+    assert old in text
+    assert problems(text.replace(old, new, 1)) == [f"p.toml:{problem}"]
+
+
+def test_every_problem_is_told_in_the_order_of_the_file(text: str) -> None:
+    text = text.replace('mode = "opt_out"', 'mode = "no"').replace("version", "verzion", 1)
+    text = text.replace("audiences.buyers =", "audiences.sellers =").replace("pages = true", "")
+    assert [problem.split(": ")[:2] for problem in problems(text)] == [
+        ["p.toml:1", "version"],
+        ["p.toml:1", "verzion"],
+        ["p.toml:8", "purposes.reading.mode"],
+        ["p.toml:30", "providers.meta.audiences.sellers"],
+    ]
+
+
+def test_what_hangs_on_a_broken_section_is_not_told_as_well(text: str) -> None:
+    """A purpose that is wrong in itself is not also said to be none."""
+    text = text.replace('covers = "ads"', 'covers = "adverts"')
+    assert [problem.split(": ")[1] for problem in problems(text)] == ["purposes.ads.covers"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('version = "1"\nname = = 2\n', "p.toml:2: is not TOML: Invalid value; mend it"),
+        (
+            'version = "1"\n\nname = "abc\n',
+            "p.toml:3: is not TOML: Illegal character '\\n'; mend it",
+        ),
+        ('a = """\nabc\n\n', "p.toml:2: is not TOML: Unterminated string; mend it"),
+        ("[a]\n[a]\n", "p.toml:2: is not TOML: Cannot declare ('a',) twice; mend it"),
+    ],
+)
+def test_what_is_not_toml_is_told_with_its_line(text: str, problem: str) -> None:
+    assert problems(text) == [problem]
+
+
+def test_windows_line_ends_count_once(text: str) -> None:
+    broken = text.replace('id = "ex4mp2"', "").replace("\n", "\r\n")
+    assert problems(broken) == ["p.toml:37: providers.x.conversions[1].id: is missing; write it"]
+
+
+def test_a_file_that_is_no_text_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(b'version = "1"\n# caf\xe9\n')
+    with pytest.raises(PolicyError) as caught:
+        load(path)
+    assert caught.value.problems == [f"{path}:2: is not UTF-8; save the file as UTF-8"]
+
+
+def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    with pytest.raises(PolicyError) as caught:
+        load(path)
+    assert caught.value.problems == [
+        f"{path}: cannot be read (No such file or directory); name a file"
+    ]
