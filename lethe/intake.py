@@ -7,19 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lethe.lines import UNREADABLE
 from lethe.tally import Tally
 from privacy.pseudonym import Salt
 from privacy.tracking import Problem, enter, key, problems
 from schemas.codec import encode
-from sinks.publish import KafkaPublisher, Message, Publisher
+from sinks.publish import KafkaPublisher, Message, Publisher, Stored
 from sinks.salts import Salts
 from streams.settings import Settings, SettingsError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 TOPIC = "tracking-events"
 BATCH = 1_000  # lines
@@ -73,7 +70,7 @@ class Intake:
         self._tally = tally
         self._salt = salt
         self._clock = clock
-        self._waiting: deque[tuple[Future[None], int, Callable[[], None]]] = deque()
+        self._waiting: deque[tuple[Stored, int, Callable[[], None]]] = deque()
 
     def take(self, batch: Iterable[Candidate], then: Callable[[], None] = lambda: None) -> None:
         """Publish a batch; call ``then`` once it and all before it are stored.

@@ -1,7 +1,10 @@
-"""The SDK: publish tracking events straight to Kafka (S9, S11).
+"""The SDK: publish tracking events and consents straight to Kafka (S9, S11, S15).
 
     with Publisher("kafka.example:9092", "shop.example") as publisher:
         publisher.publish({"type": "page_view", "page": "/"}, address=client, user_agent=agent)
+        publisher.consent(
+            cookie_id, "ads", "given", notice_id="cookies", notice_version="2026-10", how="banner"
+        )
 
 What leaves the process has passed the same gate as in the collector: fields that are no tracking
 event's are refused by name, and the address is shortened. Needs the base install alone.
@@ -20,12 +23,15 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
+from privacy import consents
+from privacy.consent import epoch_of
 from privacy.pseudonym import Salt
 from privacy.tracking import Problem, enter, key, problems
 from schemas.codec import encode
 
 TOPIC = "tracking-events"
 RAW_TOPIC = "tracking-events-raw"
+CONSENT_TOPIC = "consent-changes"
 
 # At DEBUG kafka-python writes the key and value of every message to the log.
 logging.getLogger("kafka").setLevel(logging.INFO)
@@ -40,9 +46,9 @@ class InvalidEventError(ValueError):
 
 
 class PublishFailedError(RuntimeError):
-    """Raised when the broker did not confirm an event: it may be stored, or not.
+    """Raised when the broker did not confirm an event or a consent: it may be stored, or not.
 
-    Publish it again with the same ``event_id``; it is counted once.
+    Publish it again with the same ``event_id`` or ``change_id``; it is counted once.
     """
 
 
@@ -95,6 +101,7 @@ class Publisher:
         self._site = site
         self._raw = raw
         self._topic = prefix + (RAW_TOPIC if raw else TOPIC)
+        self._consents = prefix + CONSENT_TOPIC
         self._salt = salt
         self._clock = clock
         self._ids = ids
@@ -141,6 +148,57 @@ class Publisher:
             raise _failed(error) from None
         future.add_errback(self._count_failure)
         return Receipt(record["event_id"], future)
+
+    def consent(
+        self,
+        cookie_id: str,
+        purpose: str,
+        decision: str,
+        *,
+        notice_id: str,
+        notice_version: str,
+        language: str | None = None,
+        how: str = "api",
+        occurred_at: int | str | None = None,
+        change_id: str | None = None,
+        timeout: float = 30.0,
+    ) -> int:
+        """Record what a visitor decided about one purpose; wait and return the epoch it begins.
+
+        The visitor's events carry it as ``consent_epoch`` from then on. ``decision`` is given,
+        refused, withdrawn or objected; the fields are those of ``privacy.consents``. A site that
+        sees ``Sec-GPC: 1`` or ``DNT: 1`` records a refusal of ads with ``how`` gpc or dnt. What
+        the broker has is in force, also where nobody wrote ``purpose`` into the policy: it is then
+        a purpose nothing is done for.
+
+        Raises InvalidEventError when a rule is broken, and PublishFailedError when the broker has
+        not confirmed it within ``timeout`` seconds; record it again with the same ``change_id``.
+        """
+        change = {
+            "change_id": change_id,
+            "cookie_id": cookie_id,
+            "purpose": purpose,
+            "decision": decision,
+            "notice_id": notice_id,
+            "notice_version": notice_version,
+            "language": language,
+            "how": how,
+            "occurred_at": occurred_at,
+        }
+        if found := consents.problems(change):
+            raise InvalidEventError(found)
+        record = consents.enter(
+            change, site=self._site, received_at=self._clock(), change_id=self._ids()
+        )
+        try:
+            stored = self._producer.send(
+                self._consents, encode("consent_change", record), key=key(record)
+            ).get(timeout=timeout)
+        except KafkaError as error:
+            raise _failed(error) from None
+        if stored.offset < 0:  # stored by an earlier try, whose answer was lost
+            raise PublishFailedError("the broker did not say where it is")
+        return epoch_of(stored.offset)
 
     def flush(self, timeout: float = 30.0) -> None:
         """Wait for everything published so far, ``timeout`` seconds at most.

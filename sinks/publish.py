@@ -4,13 +4,16 @@
 """
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Delivered
 
 from sinks.kafka import SAFE, NotStoredError
 
@@ -24,6 +27,17 @@ class Message(NamedTuple):
     value: bytes
 
 
+class Place(NamedTuple):
+    """Where a message lies. ``offset`` is negative where the broker stored it and did not say."""
+
+    partition: int
+    offset: int
+
+
+Stored = Future[Sequence[Place]]
+"""Done when all of a batch is stored: where each message lies, in their order."""
+
+
 class Publisher(Protocol):
     """Where an entrance puts its messages."""
 
@@ -32,7 +46,7 @@ class Publisher(Protocol):
         """Messages that are neither stored nor refused yet."""
         ...
 
-    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+    def send(self, topic: str, messages: Sequence[Message]) -> Stored:
         """Publish ``messages``; the future is done when every one is stored by all replicas.
 
         It holds NotStoredError when one is not, or when too many wait already; some of the batch
@@ -82,14 +96,17 @@ class KafkaPublisher:
         """Messages that are neither stored nor refused yet."""
         return len(self._producer)
 
-    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+    def send(self, topic: str, messages: Sequence[Message]) -> Stored:
         """Publish ``messages``; see ``Publisher``."""
         batch = _Batch(len(messages))
         if self.pending + len(messages) > self._max_pending:
             batch.refuse("too many messages wait for the broker")
             return batch.stored
-        items = [{"key": message.key, "value": message.value} for message in messages]
-        if self._producer.produce_batch(topic, items, on_delivery=batch) != len(items):
+        items = [
+            {"key": message.key, "value": message.value, "callback": partial(batch, index)}
+            for index, message in enumerate(messages)
+        ]
+        if self._producer.produce_batch(topic, items) != len(items):
             batch.refuse("not all messages could be queued")
         return batch.stored
 
@@ -127,22 +144,27 @@ class KafkaPublisher:
 
 
 class MemoryPublisher:
-    """Keeps what is published in ``stored``; ``available = False`` is a broker that is gone."""
+    """Keeps what is published in ``stored``; ``available = False`` is a broker that is gone.
+
+    Its topics have one partition.
+    """
 
     def __init__(self) -> None:
         self.stored: list[tuple[str, Message]] = []
         self.available = True
         self.pending = 0
+        self._ends: Counter[str] = Counter()
 
-    def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+    def send(self, topic: str, messages: Sequence[Message]) -> Stored:
         """Publish ``messages``; see ``Publisher``."""
         batch = _Batch(len(messages))
         if not self.available:
             batch.refuse("not stored")
             return batch.stored
-        for message in messages:
+        for index, message in enumerate(messages):
             self.stored.append((topic, message))
-            batch(None, message)
+            batch.put(index, Place(0, self._ends[topic]))
+            self._ends[topic] += 1
         return batch.stored
 
     def ready(self, topic: str) -> bool:
@@ -155,22 +177,28 @@ class MemoryPublisher:
 
 
 class _Batch:
-    """Counts one batch's delivery reports down; called by librdkafka with each."""
+    """Counts one batch's delivery reports down; called by librdkafka with each message's."""
 
     def __init__(self, count: int) -> None:
-        self.stored: Future[None] = Future()
+        self.stored: Stored = Future()
         self.stored.set_running_or_notify_cancel()  # a caller that left changes nothing
+        self._places = [Place(-1, -1)] * count
         self._left = count
         if not count:
-            self.stored.set_result(None)
+            self.stored.set_result(())
 
-    def __call__(self, error: KafkaError | None, _: object) -> None:
-        self._left -= 1
+    def __call__(self, index: int, error: KafkaError | None, message: Delivered) -> None:
         if error is not None:
             self.refuse(error.name())
-        elif not self._left:
+        else:
+            self.put(index, Place(message.partition(), message.offset()))
+
+    def put(self, index: int, place: Place) -> None:
+        self._places[index] = place
+        self._left -= 1
+        if not self._left:
             with suppress(InvalidStateError):
-                self.stored.set_result(None)
+                self.stored.set_result(self._places)
 
     def refuse(self, why: str) -> None:
         with suppress(InvalidStateError):

@@ -1,1 +1,1 @@
-"""The HTTP entrance for tracking events (S9, S11): checks, shortens, publishes, then says yes."""
+"""The HTTP entrance for tracking events and consent (S9, S11, S15): checks, publishes, says yes."""

@@ -1,21 +1,26 @@
-"""The collector's application: one request's whole path is ``Collector._enter``."""
+"""The collector's application: one request's whole path is one ``Collector._take_*``."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import structlog
 from aiohttp import web
 
+from privacy.policy import Policy
 from privacy.pseudonym import Salt
-from privacy.tracking import enter, key
+from privacy.tracking import enter, key, problems
 from schemas.codec import encode
 from sinks.kafka import NotStoredError
-from sinks.publish import Message, Publisher
+from sinks.publish import Message, Place, Publisher
 from sinks.salts import Salts, SaltsUnavailableError
 from streams.collector import cors, openapi, pages
-from streams.collector.body import read_events, require_contract
+from streams.collector.body import read_items, require_contract
+from streams.collector.choices import Choices, require_visitor, signal_of
+from streams.collector.consents import Consents
 from streams.collector.limits import Anonymous, Buckets
 from streams.collector.peers import client_address
 from streams.collector.refusal import ANSWERS, Refusal, Why
@@ -30,15 +35,21 @@ from streams.settings import Settings
 BODY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 60.0
 MEDIA_TYPES = {"application/json", "text/plain"}  # text/plain: navigator.sendBeacon
+NO_ADS = {"ad_ids": None, "consent_epoch": None}
+
+Take = Callable[[web.Request], Awaitable[tuple[str, web.Response]]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _SITE = web.RequestKey("site", str)
 _log = structlog.get_logger()
 
 
 class Collector:
-    """Takes events from sites and answers 202 when the broker has stored every one.
+    """Takes events and consents from sites and answers 202 when the broker has stored every one.
 
-    ``clock`` returns milliseconds since 1970, ``new_id`` a UUID for an event that brings none.
+    ``clock`` returns milliseconds since 1970, ``new_id`` a UUID for what brings none. Without a
+    ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
+    knows what was chosen: it answers 503 to who asks.
     """
 
     def __init__(
@@ -49,13 +60,17 @@ class Collector:
         *,
         clock: Callable[[], int],
         new_id: Callable[[], str],
+        policy: Policy | None = None,
+        consents: Consents | None = None,
     ) -> None:
         self._settings = settings.collector
-        self._topic = settings.topic("tracking-events")
+        self._events = settings.topic("tracking-events")
         self._publisher = publisher
         self._salts = salts
         self._clock = clock
         self._new_id = new_id
+        store = partial(self._store, settings.topic("consent-changes"))
+        self._choices = None if policy is None else Choices(policy, consents, store, new_id)
         self._site_of = {
             _digest(key): name for name, site in settings.sites.items() for key in site.keys
         }
@@ -73,8 +88,11 @@ class Collector:
         )
         app.add_routes(
             [
-                web.post("/v1/events", self._post),
-                web.options("/v1/events", self._preflight),
+                web.post("/v1/events", self._door(self._take_events)),
+                web.options("/v1/events", self._preflight("POST")),
+                web.get("/v1/consent", self._door(self._tell_consent)),
+                web.post("/v1/consent", self._door(self._take_consent)),
+                web.options("/v1/consent", self._preflight("GET, HEAD, POST")),
                 *pages.routes(openapi.document(self._settings.max_body), self._readiness),
             ]
         )
@@ -82,38 +100,35 @@ class Collector:
         app.cleanup_ctx.append(self._keep_house)
         return app
 
-    async def _post(self, request: web.Request) -> web.Response:
-        started = time.perf_counter()
-        origin = _origin(request)
-        try:
-            event_ids = await self._enter(request, origin)
-        except Refusal as refusal:
-            outcome: str = refusal.why
-            response = _refuse(refusal)
-        else:
-            outcome = "accepted"
-            response = web.json_response(
-                {"accepted": len(event_ids), "event_ids": event_ids}, status=202
-            )
-        response.headers["Vary"] = "Origin"
-        if origin is not None and outcome != Why.FOREIGN_ORIGIN:
-            response.headers.update(cors.response_headers(origin))
-        COLLECTOR_REQUESTS.labels(request.get(_SITE, ""), outcome).inc()
-        COLLECTOR_SECONDS.observe(time.perf_counter() - started)
-        return response
+    def _door(self, take: Take) -> Handler:
+        """Return the handler of a route: origins, refusals and metrics are the same at each."""
 
-    async def _enter(self, request: web.Request, origin: str | None) -> list[str]:
-        """Take a request's events in; return their ids. Raise Refusal at the first rule broken."""
-        address = self._address(request)
-        self._require_origin(origin)
-        self._require_rate(self._by_address, self._anonymous(address or request.remote), 1)
-        site = request[_SITE] = self._require_site(request)
-        self._require_origin(origin, site)
-        _require_media_type(request)
-        events = read_events(await self._read_body(request))
-        self._require_rate(self._by_site, site, len(events))
+        async def handler(request: web.Request) -> web.Response:
+            started = time.perf_counter()
+            try:
+                outcome, response = await take(request)
+            except Refusal as refusal:
+                outcome, response = refusal.why, _refuse(refusal)
+            response.headers["Vary"] = "Origin"
+            origin = _origin(request)
+            if origin is not None and outcome != Why.FOREIGN_ORIGIN:
+                response.headers.update(cors.response_headers(origin))
+            COLLECTOR_REQUESTS.labels(request.get(_SITE, ""), outcome).inc()
+            COLLECTOR_SECONDS.observe(time.perf_counter() - started)
+            return response
+
+        return handler
+
+    async def _take_events(self, request: web.Request) -> tuple[str, web.Response]:
+        """Take a request's events in and answer their ids. Raise Refusal at the first rule broken.
+
+        Under a signal against ads they keep nothing that is for ads.
+        """
+        site, address = self._admit(request)
+        events = await self._read(request, site, "events")
         now = self._clock()
-        require_contract(events, now, self._settings.max_age_hours * 3_600_000)
+        oldest = self._settings.max_age_hours * 3_600_000
+        require_contract(events, lambda event: problems(event, now, oldest))
         salt = await self._require_salt(now)
         records = [
             enter(
@@ -127,9 +142,59 @@ class Collector:
             )
             for event in events
         ]
-        await self._store([Message(key(r), encode("tracking_event", r)) for r in records])
+        if signal := signal_of(request.headers):
+            for record in records:
+                record.update(NO_ADS)
+            if self._choices is not None:
+                visitors = {record["cookie_id"] for record in records} - {None}
+                await self._choices.hear(site, visitors, signal, now)
+        await self._store(
+            self._events, [Message(key(r), encode("tracking_event", r)) for r in records]
+        )
         COLLECTOR_EVENTS.labels(site).inc(len(records))
-        return [record["event_id"] for record in records]
+        event_ids = [record["event_id"] for record in records]
+        body = {"accepted": len(event_ids), "event_ids": event_ids}
+        return "accepted", web.json_response(body, status=202)
+
+    async def _take_consent(self, request: web.Request) -> tuple[str, web.Response]:
+        """Record a visitor's decisions and answer their epochs. Raise Refusal as above."""
+        choices = self._require_choices()
+        site, _ = self._admit(request)
+        changes = await self._read(request, site, "changes")
+        choices.require_contract(changes)
+        signal = signal_of(request.headers)
+        body = await choices.record(site, changes, signal, self._clock())
+        return "recorded", web.json_response(body, status=202)
+
+    async def _tell_consent(self, request: web.Request) -> tuple[str, web.Response]:
+        """Answer what a visitor chose. Raise Refusal as above."""
+        choices = self._require_choices()
+        site, _ = self._admit(request)
+        self._require_rate(self._by_site, site, 1)
+        visitor = require_visitor(request.query.getall("cookie_id", []))
+        body = await choices.tell(site, visitor, signal_of(request.headers), self._clock())
+        return "told", web.json_response(body)
+
+    def _require_choices(self) -> Choices:
+        if self._choices is None:
+            raise web.HTTPNotFound(reason="no privacy policy is configured, so nothing to choose")
+        return self._choices
+
+    def _admit(self, request: web.Request) -> tuple[str, str | None]:
+        """Return the site and the client's address of a request that may come in."""
+        origin, address = _origin(request), self._address(request)
+        self._require_origin(origin)
+        self._require_rate(self._by_address, self._anonymous(address or request.remote), 1)
+        site = request[_SITE] = self._require_site(request)
+        self._require_origin(origin, site)
+        return site, address
+
+    async def _read(self, request: web.Request, site: str, name: str) -> list[Any]:
+        """Return the items of a request's body, unchecked; see ``read_items``."""
+        _require_media_type(request)
+        items = read_items(await self._read_body(request), name)
+        self._require_rate(self._by_site, site, len(items))
+        return items
 
     def _address(self, request: web.Request) -> str | None:
         return client_address(
@@ -174,30 +239,34 @@ class Collector:
             _log.error("no_salt", exc_info=error)
             raise Refusal(Why.NO_SALT) from None
 
-    async def _store(self, messages: list[Message]) -> None:
+    async def _store(self, topic: str, messages: Sequence[Message]) -> Sequence[Place]:
         try:
-            await asyncio.wrap_future(self._publisher.send(self._topic, messages))
+            return await asyncio.wrap_future(self._publisher.send(topic, messages))
         except NotStoredError:
             raise Refusal(Why.NOT_STORED) from None
 
-    async def _preflight(self, request: web.Request) -> web.Response:
-        """Answer a browser that asks whether a page may send; see ``cors``."""
-        origin = _origin(request)
-        try:
-            site = self._require_site(request) if "key" in request.query else None
-            self._require_origin(origin, site)
-        except Refusal as refusal:
-            response = _refuse(refusal)
-        else:
-            response = web.Response(status=204, headers={"Allow": "OPTIONS, POST"})
-            if origin is not None:
-                response.headers.update(cors.response_headers(origin) | cors.PREFLIGHT)
-        response.headers["Vary"] = "Origin"
-        return response
+    def _preflight(self, methods: str) -> Handler:
+        """Return what answers a browser that asks whether a page may send; see ``cors``."""
+
+        async def handler(request: web.Request) -> web.Response:
+            origin = _origin(request)
+            try:
+                site = self._require_site(request) if "key" in request.query else None
+                self._require_origin(origin, site)
+            except Refusal as refusal:
+                response = _refuse(refusal)
+            else:
+                response = web.Response(status=204, headers={"Allow": f"OPTIONS, {methods}"})
+                if origin is not None:
+                    response.headers.update(cors.preflight_headers(origin, methods))
+            response.headers["Vary"] = "Origin"
+            return response
+
+        return handler
 
     async def _readiness(self) -> dict[str, bool]:
         async with self._probing:  # however many ask, one thread looks
-            broker = await asyncio.to_thread(self._publisher.ready, self._topic)
+            broker = await asyncio.to_thread(self._publisher.ready, self._events)
             try:
                 salts = bool(await asyncio.to_thread(self._salts.current, self._clock()))
             except SaltsUnavailableError:

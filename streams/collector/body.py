@@ -1,54 +1,62 @@
-"""From a request's bytes to its events: strict JSON, and one of three shapes.
+"""From a request's bytes to its events or consent changes: strict JSON, and one of three shapes.
 
-An event, an array of events, or ``{"events": [...]}``. JSON that two readers could read in two
-ways (duplicate names, NaN, broken UTF-8) is refused.
+An item, an array of items, or ``{"events": [...]}`` (``{"changes": [...]}``). JSON that two
+readers could read in two ways (duplicate names, NaN, broken UTF-8) is refused.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from privacy.tracking import Problem, problems
+from privacy.tracking import Problem
 from streams.collector.refusal import Fault, Refusal, Why
 
-MOST_EVENTS = 500
+MOST_ITEMS = 500
 MOST_FAULTS = 100  # named in one answer
 MOST_DEPTH = 8
 
 
 def read_events(body: bytes) -> list[Any]:
     """Return the events in ``body``, unchecked. Raise Refusal when it holds none that way."""
+    return read_items(body, "events")
+
+
+def read_items(body: bytes, name: str) -> list[Any]:
+    """Return the items in ``body``, which an object may hold under ``name``, unchecked.
+
+    Raises Refusal when it holds none that way.
+    """
     content = _parse(body)
     if _depth_exceeds(content, MOST_DEPTH):
         raise Refusal(Why.MALFORMED, rule=f"the JSON is nested deeper than {MOST_DEPTH}")
-    if isinstance(content, dict) and "events" in content:
+    if isinstance(content, dict) and name in content:
         if len(content) > 1:
-            raise _unfit("events", "must be the only field of the object")
-        content = content["events"]
+            raise _unfit(name, "must be the only field of the object")
+        content = content[name]
     elif isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
-        raise _unfit("events", "must be an array; or send one event object")
-    if not 1 <= len(content) <= MOST_EVENTS:
-        raise _unfit("events", f"must be from 1 to {MOST_EVENTS}")
+        raise _unfit(name, "must be an array; or send one object")
+    if not 1 <= len(content) <= MOST_ITEMS:
+        raise _unfit(name, f"must be from 1 to {MOST_ITEMS}")
     return content
 
 
-def require_contract(events: Sequence[Any], received_at: int, max_age_ms: int) -> None:
-    """Raise Refusal naming the fields and rules when any event breaks the contract.
+def require_contract(items: Sequence[Any], problems: Callable[[Any], Iterable[Problem]]) -> None:
+    """Raise Refusal naming the fields and rules when any item has ``problems``.
 
-    All or nothing: a request with one bad event is refused whole, so that what a client sends
+    All or nothing: a request with one bad item is refused whole, so that what a client sends
     again is what it sent.
     """
-    faults = list(islice(_faults(events, received_at, max_age_ms), MOST_FAULTS))
+    faults = list(islice(_faults(items, problems), MOST_FAULTS))
     if faults:
         raise Refusal(Why.CONTRACT, faults=faults)
 
 
-def _faults(events: Sequence[Any], received_at: int, max_age_ms: int) -> Iterator[Fault]:
-    for index, event in enumerate(events):
-        for problem in problems(event, received_at, max_age_ms):
+def _faults(items: Sequence[Any], problems: Callable[[Any], Iterable[Problem]]) -> Iterator[Fault]:
+    for index, item in enumerate(items):
+        for problem in problems(item):
             yield Fault(index, problem)
 
 

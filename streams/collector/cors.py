@@ -7,12 +7,6 @@ origins of the key's own site.
 
 from collections.abc import Mapping, Sequence
 
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "POST",
-    "Access-Control-Allow-Headers": "Content-Type, X-Lethe-Key",
-    "Access-Control-Max-Age": "600",
-}
-
 
 class Origins:
     """The allow-lists, ``site -> origins``."""
@@ -26,6 +20,16 @@ class Origins:
         if origin is None:
             return True
         return origin in (self._of_any if site is None else self._of_site[site])
+
+
+def preflight_headers(origin: str, methods: str) -> dict[str, str]:
+    """Return what lets a page of an allowed origin send by ``methods``, with its key."""
+    return {
+        **response_headers(origin),
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": "Content-Type, X-Lethe-Key",
+        "Access-Control-Max-Age": "600",
+    }
 
 
 def response_headers(origin: str) -> dict[str, str]:

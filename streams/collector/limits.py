@@ -38,6 +38,10 @@ class Buckets:
             self._full_at.popitem(last=False)
         return wait
 
+    def forget(self, name: object) -> None:
+        """Fill a bucket."""
+        self._full_at.pop(name, None)
+
 
 class Anonymous:
     """Names addresses by a hash under a key that this process alone has, and never writes down."""

@@ -23,6 +23,7 @@ class Why(StrEnum):
     CONTRACT = "contract"
     NOT_STORED = "not_stored"
     NO_SALT = "no_salt"
+    NO_CONSENTS = "no_consents"
 
 
 class Answer(NamedTuple):
@@ -33,7 +34,7 @@ class Answer(NamedTuple):
 
 
 ANSWERS: Mapping[Why, Answer] = {
-    Why.FOREIGN_ORIGIN: Answer(403, "this origin may not send events"),
+    Why.FOREIGN_ORIGIN: Answer(403, "this origin may not send for the site"),
     Why.UNKNOWN_KEY: Answer(401, "X-Lethe-Key (or ?key=) is missing or is no site's key"),
     Why.TOO_MANY: Answer(429, "too many events or requests; wait as Retry-After says"),
     Why.MEDIA_TYPE: Answer(415, "send application/json or text/plain, in UTF-8, not compressed"),
@@ -41,14 +42,15 @@ ANSWERS: Mapping[Why, Answer] = {
     Why.TOO_SLOW: Answer(408, "the body did not arrive in time"),
     Why.MALFORMED: Answer(400, "the body is not the JSON that is wanted here"),
     Why.CONTRACT: Answer(422, "nothing was stored: correct what is named in problems"),
-    Why.NOT_STORED: Answer(503, "not all events could be stored; send all again, same event_id"),
+    Why.NOT_STORED: Answer(503, "not all could be stored; send all again, with the same ids"),
     Why.NO_SALT: Answer(503, "events cannot be made anonymous now; send them again later"),
+    Why.NO_CONSENTS: Answer(503, "what the visitor chose is not known now; use nothing, ask later"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Which rule the event at ``index`` breaks; None where the batch itself is at fault."""
+    """Which rule the item at ``index`` breaks; None where the batch itself is at fault."""
 
     index: int | None
     problem: Problem

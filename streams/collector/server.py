@@ -10,9 +10,11 @@ from typing import Any
 import structlog
 from aiohttp import web, web_response
 
+from privacy.policy import Policy
 from sinks.publish import KafkaPublisher
 from sinks.salts import Salts
 from streams.collector.app import Collector
+from streams.collector.consents import Consents
 from streams.settings import Settings
 
 MOST_CONNECTIONS = 1_000
@@ -27,7 +29,13 @@ _log = structlog.get_logger()
 
 
 async def serve(
-    settings: Settings, host: str, port: int, *, ready: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    policy: Policy | None = None,
+    consents: Consents | None = None,
+    ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run until SIGINT or SIGTERM; ``ready`` is called with the address once it listens.
 
@@ -46,6 +54,8 @@ async def serve(
         salts,
         clock=lambda: time.time_ns() // 1_000_000,
         new_id=lambda: str(uuid.uuid4()),  # noqa: TID251 - this is the edge where ids are made
+        policy=policy,
+        consents=consents,
     )
     try:
         await _listen(collector, host, port, ready)

@@ -36,16 +36,18 @@ def _of(schema: Any) -> st.SearchStrategy[Any]:
     schema = {"type": schema} if isinstance(schema, str) else schema
     if schema.get("logicalType") == "timestamp-millis":
         return st.integers(0, 4_102_444_800_000).map(_moment)
-    match schema["type"]:
-        case "record":
-            return st.fixed_dictionaries(
-                {field["name"]: _of(field["type"]) for field in schema["fields"]}
-            )
-        case "enum":
-            return st.sampled_from(schema["symbols"])
-        case "array":
-            return st.lists(_of(schema["items"]), max_size=3)
-    return _PRIMITIVES[schema["type"]]
+    kind = schema["type"]
+    return _COMPLEX[kind](schema) if kind in _COMPLEX else _PRIMITIVES[kind]
+
+
+_COMPLEX: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[Any]]] = {
+    "record": lambda schema: st.fixed_dictionaries(
+        {field["name"]: _of(field["type"]) for field in schema["fields"]}
+    ),
+    "enum": lambda schema: st.sampled_from(schema["symbols"]),
+    "array": lambda schema: st.lists(_of(schema["items"]), max_size=3),
+    "map": lambda schema: st.dictionaries(_of("string"), _of(schema["values"]), max_size=3),
+}
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -1,10 +1,13 @@
 """No topic without owner, law, retention, dead letters and example; nothing left over."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from privacy import consents
+from privacy.ads import IDS, AdEvent
 from schemas import registry
 from schemas.registry import Topic, latest, records, topics
 
@@ -15,7 +18,11 @@ LONGEST_MS = {
     "tracking-events-raw": HOUR_MS // 4,
     "dead-letters": 168 * HOUR_MS,
     "pipeline-alerts": 168 * HOUR_MS,
+    "consent-changes": 168 * HOUR_MS,
+    **{f"ads-{provider}": 6 * HOUR_MS for provider in IDS},
 }
+# What stays is the last word on each key alone; the one before goes within a day.
+COMPACTED = {"consent-state"}
 EXAMPLES = registry.HERE / "examples"
 
 each_topic = pytest.mark.parametrize("topic", topics().values(), ids=list(topics()))
@@ -39,11 +46,16 @@ def test_personal_data_have_a_legal_basis(topic: Topic) -> None:
 
 @each_topic
 def test_topic_keeps_no_longer_than_promised(topic: Topic) -> None:
+    # Else a producer whose clock is ahead delays deletion.
+    assert topic.config["message.timestamp.type"] == "LogAppendTime"
+    if topic.name in COMPACTED:
+        assert topic.config["cleanup.policy"] == "compact"
+        assert 0 < int(topic.config["max.compaction.lag.ms"]) <= 24 * HOUR_MS
+        assert int(topic.config["segment.ms"]) <= int(topic.config["max.compaction.lag.ms"])
+        return
     assert topic.config["cleanup.policy"] == "delete"
     assert 0 < int(topic.config["retention.ms"]) <= LONGEST_MS.get(topic.name, 24 * HOUR_MS)
     assert int(topic.config["segment.ms"]) <= int(topic.config["retention.ms"])
-    # Else a producer whose clock is ahead delays deletion.
-    assert topic.config["message.timestamp.type"] == "LogAppendTime"
 
 
 @each_topic
@@ -57,8 +69,29 @@ def test_dead_letters_go_to_a_topic_that_holds_no_personal_data(topic: Topic) ->
 
 
 def test_topics_between_which_a_lane_runs_have_as_many_partitions() -> None:
-    tracking = {t.partitions for t in topics().values() if t.name.startswith("tracking-")}
-    assert len(tracking) == 1
+    """And one visitor's key, so that what was chosen and what happened lie on the same one."""
+    related = [
+        topic
+        for topic in topics().values()
+        if topic.name.startswith(("tracking-", "consent-", "ads-"))
+    ]
+    assert len({topic.partitions for topic in related}) == 1
+    keys = {topic.key for topic in related if topic.name != "tracking-anonymised"}
+    assert keys == {"site|cookie id"}
+
+
+def test_each_ad_provider_has_its_topic() -> None:
+    found = {t.name.removeprefix("ads-") for t in topics().values() if t.record == "ad_event"}
+    assert found == set(IDS)
+
+
+def test_consent_and_ads_have_the_words_of_the_core() -> None:
+    types = {field["name"]: field["type"] for field in latest("consent_change").parsed["fields"]}
+    for name in ("decision", "how"):
+        assert types[name]["symbols"] == consents.FIELDS[name].schema()["enum"]
+    assert latest("consent_change").fields == consents.FIELDS.keys() | {"site", "received_at"}
+    told = {each.name for each in dataclasses.fields(AdEvent)} - {"contact", "visitor", "epoch"}
+    assert latest("ad_event").fields == told | {"cookie_id", "consent_epoch"}
 
 
 def test_every_field_of_every_record_has_a_personal_data_class() -> None:
@@ -75,6 +108,8 @@ def _classes(schema: object) -> Iterator[str]:
         for field in schema.get("fields", []):
             yield field.get("pii", f"{field['name']} has none")
             yield from _classes(field["type"])
+        for inside in ("items", "values"):
+            yield from _classes(schema.get(inside))
 
 
 def test_anonymised_events_hold_no_identifier() -> None:

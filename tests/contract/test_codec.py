@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import HEADER, WireError, WireFault, decode, encode, header
-from schemas.registry import latest
+from schemas.registry import latest, records
 
 Values = Callable[[str], st.SearchStrategy[dict[str, Any]]]
 
-RECORDS = ("tracking_event", "anonymised_event", "dead_letter", "pipeline_alert")
+RECORDS = sorted({record.name for record in records().values()})
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -12,7 +12,15 @@ from schemas import compatibility, registry
 from schemas.compatibility import breaks
 
 # What is on brokers out there. Only ever add to the end.
-PUBLISHED = ["1 anonymised_event 1", "2 dead_letter 1", "3 pipeline_alert 1", "4 tracking_event 1"]
+PUBLISHED = [
+    "1 anonymised_event 1",
+    "2 dead_letter 1",
+    "3 pipeline_alert 1",
+    "4 tracking_event 1",
+    "5 ad_event 1",
+    "6 consent_change 1",
+    "7 consent_state 1",
+]
 
 Change = Callable[[list[dict[str, Any]]], object]
 

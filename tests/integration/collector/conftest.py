@@ -13,6 +13,7 @@ class Found(NamedTuple):
     """A message as it lies on the broker."""
 
     partition: int
+    offset: int
     key: bytes | None
     value: bytes
 
@@ -34,7 +35,9 @@ def _read(bootstrap: str, topic: str) -> list[Found]:
             if message.error():
                 left -= 1
             else:
-                found.append(Found(message.partition(), message.key(), message.value()))
+                found.append(
+                    Found(message.partition(), message.offset(), message.key(), message.value())
+                )
     consumer.close()
     assert not left, "the broker did not hand out its messages in time"
     return found

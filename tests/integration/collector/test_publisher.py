@@ -12,7 +12,7 @@ from kafka.partitioner.default import murmur2
 
 from schemas.registry import topics
 from sinks.kafka import NotStoredError
-from sinks.publish import KafkaPublisher, MemoryPublisher, Message, Publisher
+from sinks.publish import KafkaPublisher, MemoryPublisher, Message, Place, Publisher
 from streams.settings import Settings
 
 pytestmark = pytest.mark.broker
@@ -29,6 +29,7 @@ class Case:
     publisher: Publisher
     topic: str
     read: Callable[[bytes], list[bytes]]
+    at: Callable[[Place], Message]
     without_broker: Publisher
 
 
@@ -41,6 +42,7 @@ def case(request: pytest.FixtureRequest, read_topic: ReadTopic) -> Iterator[Case
             memory,
             TOPIC,
             lambda key: [message.value for _, message in memory.stored if message.key == key],
+            lambda place: memory.stored[place.offset][1],
             gone,
         )
         return
@@ -54,6 +56,11 @@ def case(request: pytest.FixtureRequest, read_topic: ReadTopic) -> Iterator[Case
         real,
         topic,
         lambda key: [m.value for m in read_topic(settings.kafka.bootstrap, topic) if m.key == key],
+        lambda place: next(
+            Message(m.key, m.value)
+            for m in read_topic(settings.kafka.bootstrap, topic)
+            if (m.partition, m.offset) == place
+        ),
         gone_too,
     )
     real.close()
@@ -74,8 +81,24 @@ def test_a_batch_is_stored_in_order_when_its_future_is_done(case: Case) -> None:
     assert case.publisher.pending == 0
 
 
+def test_a_stored_batch_is_told_its_places_in_its_order(case: Case) -> None:
+    """Whatever the keys and partitions, and however alike the messages."""
+    keys = [None, *(secrets.token_bytes(16) for _ in range(5))]
+    batch = [Message(keys[number % 6], b"value") for number in range(60)]
+    places = case.publisher.send(case.topic, batch).result(15)
+    assert len(set(places)) == len(batch)
+    for key in keys[1:]:
+        found = [place for place, message in zip(places, batch, strict=True) if message.key == key]
+        assert len({place.partition for place in found}) == 1
+        assert found == sorted(found)
+        assert case.at(found[0]) == (key, b"value")
+    (later,) = case.publisher.send(case.topic, batch[1:2]).result(15)
+    assert later.partition == places[1].partition
+    assert later.offset > max(p.offset for p in places if p.partition == later.partition)
+
+
 def test_an_empty_batch_is_stored(case: Case) -> None:
-    assert case.publisher.send(case.topic, []).result(1) is None
+    assert not case.publisher.send(case.topic, []).result(1)
 
 
 def test_without_a_broker_nothing_is_stored_and_it_is_said(case: Case) -> None:

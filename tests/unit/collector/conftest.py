@@ -13,10 +13,12 @@ from aiohttp import ClientResponse
 from aiohttp.pytest_plugin import AiohttpClient
 from aiohttp.test_utils import TestClient, TestServer
 
+from privacy.policy import Policy
 from schemas.codec import decode
 from sinks.publish import MemoryPublisher
 from sinks.salts import Salts
 from streams.collector.app import Collector
+from streams.collector.consents import MemoryConsents
 from streams.collector.server import PROTOCOL
 from streams.settings import Collector as CollectorSettings
 from streams.settings import Settings, Site, load
@@ -31,6 +33,23 @@ SITES = {
 }
 
 
+def _purpose(covers: str, mode: str, legal_basis: str) -> dict[str, str]:
+    return {"title": covers, "covers": covers, "mode": mode, "legal_basis": legal_basis}
+
+
+POLICY = Policy.model_validate(
+    {
+        "version": "1",
+        "controller": {"name": "Example", "contact": "privacy@example.com"},
+        "purposes": {
+            "statistics": _purpose("analytics", "opt_out", "Art. 6(1)(f) GDPR"),
+            "ads": _purpose("ads", "opt_in", "Art. 6(1)(a) GDPR"),
+            "remarketing": _purpose("ads", "opt_in", "Art. 6(1)(a) GDPR"),
+        },
+    }
+)
+
+
 @dataclass
 class Entrance:
     """One collector and what a test needs around it."""
@@ -38,22 +57,45 @@ class Entrance:
     client: TestClient[Any, Any]
     publisher: MemoryPublisher
     salts: Salts
+    consents: MemoryConsents
     now: list[int] = field(default_factory=lambda: [NOW])
 
     async def send(
-        self, body: object, *, key: str | None = "shop-key", **headers: str | None
+        self,
+        body: object,
+        *,
+        path: str = "/v1/events",
+        key: str | None = "shop-key",
+        **headers: str | None,
     ) -> ClientResponse:
         """POST ``body``, as JSON unless it is bytes; header names with _ for -."""
         named = {"Content_Type": "application/json", "X_Lethe_Key": key, **headers}
         sent = {name.replace("_", "-"): value for name, value in named.items() if value is not None}
         if isinstance(body, bytes):
-            return await self.client.post("/v1/events", data=body, headers=sent)
-        return await self.client.post("/v1/events", json=body, headers=sent)
+            return await self.client.post(path, data=body, headers=sent)
+        return await self.client.post(path, json=body, headers=sent)
+
+    async def ask(self, cookie_id: str, **headers: str) -> ClientResponse:
+        """GET what a visitor chose; header names with _ for -."""
+        named = {"X_Lethe_Key": "shop-key", **headers}
+        return await self.client.get(
+            "/v1/consent",
+            params={"cookie_id": cookie_id},
+            headers={name.replace("_", "-"): value for name, value in named.items()},
+        )
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """What was published, decoded."""
-        return [decode("tracking_event", message.value) for _, message in self.publisher.stored]
+        return self._published("tracking-events", "tracking_event")
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """The consent changes among it, decoded."""
+        return self._published("consent-changes", "consent_change")
+
+    def _published(self, topic: str, record: str) -> list[dict[str, Any]]:
+        return [decode(record, m.value) for t, m in self.publisher.stored if t == topic]
 
 
 @pytest.fixture
@@ -85,6 +127,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             Salts.under(folder),
             clock=lambda: NOW,
             new_id=lambda: "00000000-0000-4000-8000-000000000000",
+            policy=POLICY,
+            consents=MemoryConsents(),
         ).application()
         server = TestServer(app)
         await server.start_server(**PROTOCOL)
@@ -103,21 +147,24 @@ Enter = Callable[..., Awaitable[Entrance]]
 
 @pytest.fixture
 def enter(aiohttp_client: AiohttpClient, tmp_path: Path) -> Enter:
-    """Return a maker of entrances; arguments are the settings of the collector."""
+    """Return a maker of entrances; arguments are the policy and the settings of the collector."""
 
-    async def make(**collector: Any) -> Entrance:
+    async def make(policy: Policy | None = POLICY, **collector: Any) -> Entrance:
         settings = load(data_dir=tmp_path, sites=SITES, collector=CollectorSettings(**collector))
         publisher, salts, now, number = MemoryPublisher(), Salts.under(tmp_path), [NOW], count(1)
+        consents = MemoryConsents()
         app = Collector(
             settings,
             publisher,
             salts,
             clock=lambda: now[0],
             new_id=lambda: f"00000000-0000-4000-8000-{next(number):012}",
+            policy=policy,
+            consents=consents,
         ).application()
         server = TestServer(app)
         await server.start_server(**PROTOCOL)
-        return Entrance(await aiohttp_client(server), publisher, salts, now)
+        return Entrance(await aiohttp_client(server), publisher, salts, consents, now)
 
     return make
 

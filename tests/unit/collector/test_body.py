@@ -1,11 +1,13 @@
 import json
+from collections.abc import Sequence
 
 import pytest
 
+from privacy.tracking import Problem, problems
 from streams.collector.body import (
     MOST_DEPTH,
-    MOST_EVENTS,
     MOST_FAULTS,
+    MOST_ITEMS,
     read_events,
     require_contract,
 )
@@ -13,6 +15,10 @@ from streams.collector.refusal import Refusal, Why
 
 EVENT = {"type": "page_view"}
 NOW = 1_795_510_000_000
+
+
+def broken(event: object) -> Sequence[Problem]:
+    return problems(event, NOW, 1000)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +73,7 @@ def test_refuses_what_is_not_strict_json(body: bytes) -> None:
         {"events": []},
         {"events": {}},
         {"events": [EVENT], "sent_at": 1},
-        [EVENT] * (MOST_EVENTS + 1),
+        [EVENT] * (MOST_ITEMS + 1),
     ],
 )
 def test_refuses_other_shapes_as_a_breach_of_contract(content: object) -> None:
@@ -78,19 +84,19 @@ def test_refuses_other_shapes_as_a_breach_of_contract(content: object) -> None:
 
 
 def test_reads_as_many_and_as_deep_as_promised() -> None:
-    assert len(read_events(json.dumps([EVENT] * MOST_EVENTS).encode())) == MOST_EVENTS
+    assert len(read_events(json.dumps([EVENT] * MOST_ITEMS).encode())) == MOST_ITEMS
     assert read_events(b"[" * MOST_DEPTH + b"]" * MOST_DEPTH)
 
 
 def test_one_bad_event_refuses_all_and_is_named_by_its_place() -> None:
     events = [EVENT, {"type": "error", "status": 99}, EVENT, {}]
     with pytest.raises(Refusal) as refused:
-        require_contract(events, NOW, 1000)
+        require_contract(events, broken)
     found = [(fault.index, fault.problem.field) for fault in refused.value.faults]
     assert found == [(1, "status"), (3, "type")]
 
 
 def test_an_answer_names_a_bounded_number_of_faults() -> None:
     with pytest.raises(Refusal) as refused:
-        require_contract([{}] * MOST_EVENTS, NOW, 1000)
+        require_contract([{}] * MOST_ITEMS, broken)
     assert len(refused.value.faults) == MOST_FAULTS

@@ -18,7 +18,7 @@ from privacy.pseudonym import Salt, visitor_hash
 from privacy.tracking import Problem
 from schemas.codec import decode
 from sinks.kafka import NotStoredError
-from sinks.publish import MemoryPublisher, Message
+from sinks.publish import MemoryPublisher, Message, Stored
 from streams.settings import Settings, SettingsError
 
 Line = Callable[..., bytes]
@@ -162,10 +162,10 @@ def test_events_own_id_wins(intake: Intake, publisher: MemoryPublisher) -> None:
 
 def test_only_so_many_batches_wait_for_the_broker(intake: Intake) -> None:
     """Else a slow broker would fill the memory with a log."""
-    futures: list[Future[None]] = []
+    futures: list[Stored] = []
 
     class Slow(MemoryPublisher):
-        def send(self, topic: str, messages: Sequence[Message]) -> Future[None]:
+        def send(self, topic: str, messages: Sequence[Message]) -> Stored:
             del topic, messages
             futures.append(Future())
             return futures[-1]

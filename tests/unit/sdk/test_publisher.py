@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from kafka.future import Future
 
 import lethe.publisher
 from lethe import InvalidEventError, Publisher, PublishFailedError
+from privacy.consent import epoch_of
 from privacy.pseudonym import Salt, visitor_hash
 from schemas.codec import decode
 
@@ -59,6 +61,18 @@ class Producer:
     def record(self) -> dict[str, Any]:
         """The last message's record."""
         return decode("tracking_event", self.sent[-1][1])
+
+
+class Placing(Producer):
+    """A producer whose broker answers at once; ``offset`` is where it puts every message."""
+
+    offset = 41
+
+    def send(self, topic: str, value: bytes, key: bytes | None) -> Pending:
+        """Keep a message and say where."""
+        pending = super().send(topic, value, key)
+        pending.success(SimpleNamespace(offset=self.offset))
+        return pending
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +237,64 @@ def test_kafka_python_does_not_log_messages(caplog: pytest.LogCaptureFixture) ->
     """At DEBUG it would write keys, and so cookie ids, into the site's log."""
     caplog.set_level(logging.DEBUG)
     assert not logging.getLogger("kafka.producer.kafka").isEnabledFor(logging.DEBUG)
+
+
+NOTICE = {"notice_id": "cookies", "notice_version": "2026-10"}
+
+
+def test_consent_is_recorded_and_its_epoch_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lethe.publisher, "KafkaProducer", Placing)
+    publisher, producer = make(prefix="test.")
+    epoch = publisher.consent("c-1", "ads", "given", how="banner", language="nl-BE", **NOTICE)
+    assert epoch == epoch_of(Placing.offset)
+    ((topic, value, key),) = producer.sent
+    assert (topic, key) == ("test.consent-changes", b"shop.example|c-1")
+    now = datetime.fromtimestamp(NOW / 1000, UTC)
+    assert decode("consent_change", value) == {
+        "change_id": ID,
+        "site": "shop.example",
+        "cookie_id": "c-1",
+        "purpose": "ads",
+        "decision": "given",
+        **NOTICE,
+        "language": "nl-BE",
+        "how": "banner",
+        "occurred_at": now,
+        "received_at": now,
+    }
+    publisher.flush()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"cookie_id": "jane doe"}, "cookie_id"),
+        ({"purpose": "Jane"}, "purpose"),
+        ({"decision": "jane"}, "decision"),
+        ({"notice_id": None}, "notice_id"),
+        ({"how": "gpc"}, "how"),
+        ({"occurred_at": "jane"}, "occurred_at"),
+    ],
+)
+def test_consent_that_breaks_a_rule_is_refused_without_the_value(
+    change: dict[str, Any], field: str
+) -> None:
+    publisher, producer = make()
+    given = {"cookie_id": "c-1", "purpose": "ads", "decision": "given", **NOTICE}
+    with pytest.raises(InvalidEventError) as refused:
+        publisher.consent(**(given | change))
+    assert [problem.field for problem in refused.value.problems] == [field]
+    assert "jane" not in str(refused.value).lower()
+    assert not producer.sent
+
+
+def test_consent_the_broker_did_not_confirm_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher, _ = make()
+    with pytest.raises(PublishFailedError, match="KafkaTimeoutError") as failed:
+        publisher.consent("c-1", "ads", "withdrawn", timeout=0, **NOTICE)
+    assert "192.0.2.7" not in str(failed.value)
+    monkeypatch.setattr(lethe.publisher, "KafkaProducer", Placing)
+    monkeypatch.setattr(Placing, "offset", -1)
+    publisher, _ = make()
+    with pytest.raises(PublishFailedError):
+        publisher.consent("c-1", "ads", "withdrawn", **NOTICE)
