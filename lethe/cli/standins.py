@@ -1,0 +1,116 @@
+"""``lethe standins``: the ad providers' stand-ins, until Ctrl-C."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from lethe.standins.desk import Desk
+
+command = typer.Typer(help="Run local stand-ins for the ad providers.")
+
+# What the stand-ins take for good, by the file that it belongs in.
+CREDENTIALS = {
+    "ga4": {"ga4-<measurement_id>": "ga4-secret", "ga4-admin-token": "google-token"},
+    "google-ads": {"google-ads-token": "google-token"},
+    "linkedin": {"linkedin-token": "linkedin-token"},
+    "meta": {"meta-token": "meta-token"},
+    "x": {
+        "x-consumer-key": "x-consumer-key",
+        "x-consumer-secret": "x-consumer-secret",
+        "x-token": "x-token",
+        "x-token-secret": "x-token-secret",
+    },
+}
+
+
+@command.command()
+def standins(
+    *,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")
+    ] = 8090,
+    latency: Annotated[
+        float, typer.Option(min=0, max=600_000, help="Milliseconds before each answer.")
+    ] = 0,
+) -> None:
+    """Run a stand-in for each ad provider, and show what it meets, until Ctrl-C.
+
+    They enforce the providers' contracts, keep what came in memory, and send nothing anywhere.
+    GET /desk/calls and /desk/taken tell it as JSON; POST /desk/mood has a provider misbehave.
+
+    Example: lethe standins --latency 50
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from lethe.standins.desk import Desk
+    from lethe.standins.server import PROVIDERS
+
+    desk = Desk()
+    for name in PROVIDERS:
+        desk.mood(name).latency = latency / 1000
+    console = Console()
+    try:
+        asyncio.run(_run(desk, port, console))
+    except OSError as error:
+        console.print(f"lethe standins: {error.strerror}", style="red", markup=False)
+        raise typer.Exit(1) from None
+    console.print("stopped")
+
+
+async def _run(desk: "Desk", port: int, console: "Console") -> None:
+    """Serve and show, until the first SIGINT or SIGTERM."""
+    import asyncio
+    import signal
+    from contextlib import suppress
+
+    from rich.live import Live
+
+    from lethe.standins.server import serving
+
+    over = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, over.set)
+    async with serving(desk, "127.0.0.1", port) as url:
+        _introduce(url, console)
+        with Live(_table(desk), console=console, auto_refresh=False) as live:
+            while not over.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 1.0)
+                live.update(_table(desk), refresh=True)
+
+
+def _introduce(url: str, console: "Console") -> None:
+    from lethe.standins.server import PROVIDERS
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"Stand-ins: {url}, what they took: {url}/desk/taken")
+    say("Lethe talks to them with this in lethe.toml, and these credentials below <secrets>/ads:")
+    for name in PROVIDERS:
+        say(f'\n[ads.{name.replace("-", "_")}]\nbase_url = "{url}/{name}"')
+        if name == "ga4":
+            say(f'admin_url = "{url}/{name}"')
+        for file, credential in CREDENTIALS[name].items():
+            say(f"# {file}: {credential}")
+    say("\nCtrl-C stops them.")
+
+
+def _table(desk: "Desk") -> "Table":
+    from rich.table import Table
+
+    from lethe.standins.desk import KEPT
+    from lethe.standins.server import tally
+
+    table = Table("provider", caption=f"of the last {KEPT:,} calls")
+    for column in ("calls", "events taken", "calls refused"):
+        table.add_column(column, justify="right")
+    for name, (calls, events, refused) in tally(desk).items():
+        table.add_row(name, f"{calls:,}", f"{events:,}", f"{refused:,}")
+    return table

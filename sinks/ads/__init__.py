@@ -1,0 +1,1 @@
+"""Ad providers: one file each, ``contract`` for what they have in common."""

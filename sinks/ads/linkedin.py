@@ -1,0 +1,224 @@
+"""LinkedIn: conversions and segment members, each in batches that are taken or refused whole (S14).
+
+LinkedIn is told which of its conversion rules was met, when and after which ad click: it takes no
+page, no event name and no consent, so what has no consent is not sent. It cannot delete a
+conversion, and a member leaves a segment only by the e-mail address that made it one. Names, which
+it takes unhashed only, stay behind.
+"""
+
+import json
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from privacy.ads import AdEvent
+from privacy.outcome import Reason
+from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
+from sinks.ads.hashing import email, hashed
+
+MINUTE = 60_000  # milliseconds
+# One older event has the whole request refused: a minute is kept for the way there.
+MAX_AGE = 90 * 24 * 60 * MINUTE - MINUTE
+MAX_AHEAD = MINUTE  # clocks differ
+
+_RULE_URN = "urn:lla:llaPartnerConversion:"
+_RULE = re.compile(rf"(?:{_RULE_URN})?[0-9]{{1,19}}")
+_SEGMENT = re.compile(r"[0-9]{1,19}")
+# LinkedIn takes anything for a value and then matches nobody.
+_CLICK = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+|[0-9a-f]{64}")
+
+_LOGGABLE = re.compile(r"[A-Z0-9_]{1,64}")
+_INDEX = re.compile(r"\bIndex: ([0-9]{1,6})\b")
+_INDICES = re.compile(r"\bindices \[([0-9, ]*)\]")
+
+_BY_CODE: Mapping[str, Verdict] = {
+    "65600": Verdict.UNAUTHORISED,  # INVALID_ACCESS_TOKEN
+    "65601": Verdict.STOPPED,  # REVOKED_ACCESS_TOKEN: no refresh brings it back
+    "VERSION_MISSING": Verdict.STOPPED,
+    "ACCESS_DENIED": Verdict.STOPPED,
+}
+_BY_STATUS: Mapping[int, Verdict] = {
+    400: Verdict.REFUSED,
+    401: Verdict.UNAUTHORISED,
+    403: Verdict.REFUSED,  # a rule it cannot resolve, which it does not name
+    404: Verdict.RETRY,  # a segment is not found in its first seconds
+    413: Verdict.REFUSED,
+    422: Verdict.REFUSED,
+    429: Verdict.THROTTLED,
+    504: Verdict.UNCERTAIN,  # whoever gave up waiting does not know what became of it
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where LinkedIn is, and its API version as YYYYMM, which is shut down about a year later."""
+
+    base_url: str = "https://api.linkedin.com"
+    version: str = "202608"
+
+
+class LinkedIn:
+    """The connector; see ``sinks.ads.contract.Connector``. ``token`` reads the OAuth 2 token.
+
+    A conversion is a rule's id or its URN; an audience is a DMP segment's id, which takes hashed
+    e-mail addresses and no click id. ``eventId`` counts an event once between the Insight Tag and
+    this API, but not within this API as far as is documented.
+    """
+
+    name = "linkedin"
+    limits = Limits(events=5_000, requests_a_minute=600, requests_a_day=300_000)
+    deduplicates = False
+
+    def __init__(self, account: Account, token: Callable[[], str]) -> None:
+        self._account = account
+        self._token = token
+
+    def refusal(self, event: AdEvent, now: int) -> Reason | None:
+        """Return why LinkedIn would refuse the event, or match nobody by it; see ``Connector``."""
+        if event.audience is not None:
+            segment = _SEGMENT.fullmatch(event.audience)
+            return _identifier_refusal(event) if segment else Reason.NO_TARGET
+        if event.conversion is None or not _RULE.fullmatch(event.conversion):
+            return Reason.NO_TARGET
+        if event.occurred_at > now + MAX_AHEAD:
+            return Reason.TOO_NEW
+        if event.occurred_at < now - MAX_AGE:
+            return Reason.TOO_OLD
+        return _identifier_refusal(event)
+
+    def group(self, event: AdEvent) -> Hashable:
+        """Return the segment's id, or None for all conversions, whatever their rule."""
+        return event.audience
+
+    def build_request(self, events: Sequence[AdEvent], now: int, nonce: str) -> Request:
+        """Return the batch, an element an event in their order; see ``Connector``."""
+        del now, nonce
+        segment = events[0].audience
+        path = "conversionEvents" if segment is None else f"dmpSegments/{segment}/users"
+        element = _conversion if segment is None else _member
+        return Request(
+            "POST",
+            f"{self._account.base_url}/rest/{path}",
+            json.dumps(
+                {"elements": [element(each) for each in events]}, separators=(",", ":")
+            ).encode(),
+            {
+                "Authorization": f"Bearer {self._token()}",
+                "Content-Type": "application/json",
+                "LinkedIn-Version": self._account.version,
+                "X-Restli-Protocol-Version": "2.0.0",
+                "X-RestLi-Method": "BATCH_CREATE",
+            },
+        )
+
+    def read_response(self, response: Response, count: int) -> Outcome:
+        """Judge by ``serviceErrorCode``, ``code``, then the status; see ``Connector``.
+
+        Of the message, which can echo identifiers, only the places in the batch are read. A 2xx
+        that does not say 201 of each event is UNCERTAIN: some may have been taken.
+        """
+        content = _content(response.body)
+        if 200 <= response.status < 300:
+            verdict = Verdict.DELIVERED if _all_created(content, count) else Verdict.UNCERTAIN
+            return Outcome(verdict, str(response.status))
+        codes = [str(content[name]) for name in ("serviceErrorCode", "code") if name in content]
+        unknown = Verdict.RETRY if response.status >= 500 else Verdict.STOPPED
+        verdict = _BY_STATUS.get(response.status, unknown)
+        verdict = next((_BY_CODE[code] for code in codes if code in _BY_CODE), verdict)
+        return Outcome(
+            verdict,
+            next(filter(_LOGGABLE.fullmatch, codes), str(response.status)),
+            _guilty(content.get("message"), count) if verdict == Verdict.REFUSED else (),
+            _wait(response.headers),
+        )
+
+    def build_poll(self, ticket: str) -> Request:
+        """Never called: LinkedIn judges at once."""
+        raise NotImplementedError
+
+    def read_poll(self, response: Response, count: int) -> Outcome | None:
+        """Never called: LinkedIn judges at once."""
+        raise NotImplementedError
+
+    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
+        """Return the removal from the event's segment; None: LinkedIn offers none.
+
+        It deletes no conversions, and no member whose e-mail address the event does not carry.
+        """
+        if event.audience is None or self.refusal(event, now) is not None:
+            return None
+        return self.build_request([replace(event, member=False)], now, nonce)
+
+
+def _identifier_refusal(event: AdEvent) -> Reason | None:
+    click, address = _click(event), _address(event)
+    if not click and not address:
+        return Reason.NO_IDENTIFIER
+    if (click and not _CLICK.fullmatch(click)) or (address and not _EMAIL.fullmatch(address)):
+        return Reason.BAD_IDENTIFIER
+    return None
+
+
+def _conversion(event: AdEvent) -> dict[str, object]:
+    return {
+        "conversion": _RULE_URN + (event.conversion or "").removeprefix(_RULE_URN),
+        "conversionHappenedAt": event.occurred_at,
+        "user": {"userIds": _user_ids(event)},
+        "eventId": event.event_id,
+    }
+
+
+def _member(event: AdEvent) -> dict[str, object]:
+    return {"action": "ADD" if event.member else "REMOVE", "userIds": _user_ids(event)}
+
+
+def _user_ids(event: AdEvent) -> list[dict[str, str]]:
+    ids = []
+    if click := _click(event):
+        ids.append({"idType": "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID", "idValue": click})
+    if address := _address(event):
+        ids.append({"idType": "SHA256_EMAIL", "idValue": hashed(address)})
+    return ids
+
+
+def _click(event: AdEvent) -> str | None:
+    return event.ids.get("li_fat_id") if event.audience is None else None
+
+
+def _address(event: AdEvent) -> str | None:
+    if event.contact is None or event.contact.email is None:
+        return None
+    return email(event.contact.email, spaces=False)
+
+
+def _content(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _all_created(content: dict[str, Any], count: int) -> bool:
+    elements = content.get("elements")
+    return (
+        isinstance(elements, list)
+        and len(elements) == count
+        and all(isinstance(each, dict) and each.get("status") == 201 for each in elements)
+    )
+
+
+def _guilty(message: object, count: int) -> tuple[int, ...]:
+    if not isinstance(message, str):
+        return ()
+    named = [*_INDEX.findall(message)]
+    for places in _INDICES.findall(message):
+        named += re.findall("[0-9]{1,6}", places)
+    return tuple(sorted({int(each) for each in named if int(each) < count}))
+
+
+def _wait(headers: Mapping[str, str]) -> float | None:
+    seconds = headers.get("retry-after", "")
+    return float(seconds) if re.fullmatch("[0-9]{1,9}", seconds) else None
