@@ -1,0 +1,179 @@
+"""What visitors decided, and the proof of it (Art. 7(1) GDPR; S15, S23)."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+
+from privacy import consent as rules
+from privacy.consent import NOTHING, Change, Consent, Decision, Standing, apply, epoch_of
+from sinks.ledger import upsert
+from sinks.ledger.tables import consent_changes, consents, withdrawals
+
+_STATE = (consents.c.epoch, consents.c.standings, consents.c.spent)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """One change with what proves it. ``visitor`` is the cookie id.
+
+    Times in milliseconds since 1970: ``occurred_at`` by the sender's clock, ``recorded_at`` by the
+    broker's. ``effective_at``, of a withdrawal of ads alone: from then on nothing more left.
+    """
+
+    site: str
+    visitor: str = field(repr=False)
+    offset: int
+    partition: int
+    id: str
+    purpose: str
+    decision: Decision
+    notice_id: str | None
+    notice_version: str | None
+    language: str | None
+    how: str
+    occurred_at: int
+    recorded_at: int
+    effective_at: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch that begins with it."""
+        return epoch_of(self.offset)
+
+
+def record(connection: Connection, change: ConsentChange, *, ads: Collection[str]) -> Consent:
+    """Apply ``change`` to what is in force for its visitor, keep it as proof, and return the rest.
+
+    ``ads`` are the purposes that cover ads: a change that takes a given one of them away is also a
+    withdrawal to be settled. A change recorded before changes nothing, nor does the retry of a
+    consent that is over; a retry is kept as proof only if it decided something.
+    """
+    before = _locked(connection, change.site, change.visitor)
+    after = apply(before, Change(change.id, change.purpose, change.decision, change.epoch))
+    if after is before:
+        return before
+    _put(connection, change.site, change.visitor, after)
+    decided = after.standings != before.standings
+    if decided or not _is_known(connection, change):
+        row = asdict(change)
+        del row["effective_at"]
+        connection.execute(insert(consent_changes).values(row))
+    if decided and change.purpose in ads and _is_given(before, change.purpose):
+        connection.execute(
+            insert(withdrawals).values(
+                partition=change.partition, offset=change.offset, recorded_at=change.recorded_at
+            )
+        )
+    return after
+
+
+def deny(
+    connection: Connection,
+    site: str,
+    visitor: str,
+    *,
+    partition: int,
+    offset: int,
+    recorded_at: int,
+    purposes: Collection[str],
+) -> Consent:
+    """Take a change in that cannot be read, as a no to all ``purposes``, and return the rest.
+
+    It proves nothing, so that it is not among the changes; it is a withdrawal to be settled.
+    """
+    before = _locked(connection, site, visitor)
+    after = rules.deny(before, purposes, epoch_of(offset))
+    if after is not before:
+        _put(connection, site, visitor, after)
+        connection.execute(
+            insert(withdrawals).values(partition=partition, offset=offset, recorded_at=recorded_at)
+        )
+    return after
+
+
+def standing(connection: Connection, site: str, visitor: str) -> Consent:
+    """Return all that a visitor of a site decided; ``NOTHING`` for one who was never asked."""
+    found = connection.execute(
+        select(*_STATE).where(consents.c.site == site, consents.c.visitor == visitor)
+    ).first()
+    return NOTHING if found is None else _consent(found)
+
+
+def history(connection: Connection, site: str, visitor: str) -> list[ConsentChange]:
+    """Return a visitor's changes, the oldest first."""
+    return list(_changes(connection, _HISTORY.where(*_of(site, visitor))))
+
+
+def export(connection: Connection, site: str) -> Iterator[ConsentChange]:
+    """Yield the changes of all visitors of a site, each visitor's together and the oldest first."""
+    everyone = _HISTORY.where(consent_changes.c.site == site)
+    return _changes(connection, everyone.execution_options(yield_per=1_000))
+
+
+_HISTORY = (
+    select(consent_changes, withdrawals.c.effective_at)
+    .outerjoin(
+        withdrawals,
+        and_(
+            withdrawals.c.partition == consent_changes.c.partition,
+            withdrawals.c.offset == consent_changes.c.offset,
+        ),
+    )
+    .order_by(consent_changes.c.visitor, consent_changes.c.offset)
+)
+
+
+def _changes(connection: Connection, query: Select[Any]) -> Iterator[ConsentChange]:
+    for row in connection.execute(query).mappings():
+        yield ConsentChange(**{**row, "decision": Decision(row["decision"])})
+
+
+def _locked(connection: Connection, site: str, visitor: str) -> Consent:
+    """Return what is in force, and let others who would change it wait for our end."""
+    new = upsert.insert(connection, consents).values(
+        site=site, visitor=visitor, epoch=NOTHING.epoch, standings={}, spent=[]
+    )
+    held = new.on_conflict_do_update(
+        index_elements=list(consents.primary_key), set_={"epoch": consents.c.epoch}
+    )
+    return _consent(connection.execute(held.returning(*_STATE)).one())
+
+
+def _put(connection: Connection, site: str, visitor: str, consent: Consent) -> None:
+    connection.execute(
+        update(consents)
+        .where(consents.c.site == site, consents.c.visitor == visitor)
+        .values(
+            epoch=consent.epoch,
+            standings={name: asdict(each) for name, each in consent.standings.items()},
+            spent=sorted(consent.spent),
+        )
+    )
+
+
+def _is_known(connection: Connection, change: ConsentChange) -> bool:
+    same = select(consent_changes.c.id).where(
+        *_of(change.site, change.visitor),
+        consent_changes.c.id == change.id,
+        consent_changes.c.purpose == change.purpose,
+    )
+    return connection.execute(same.limit(1)).first() is not None
+
+
+def _of(site: str, visitor: str) -> tuple[Any, Any]:
+    return consent_changes.c.site == site, consent_changes.c.visitor == visitor
+
+
+def _is_given(consent: Consent, purpose: str) -> bool:
+    in_force = consent.standings.get(purpose)
+    return in_force is not None and in_force.decision == Decision.GIVEN
+
+
+def _consent(row: Row[Any, Any, Any]) -> Consent:
+    standings = {
+        purpose: Standing(Decision(each["decision"]), each["since"], each["change"])
+        for purpose, each in row.standings.items()
+    }
+    return Consent(row.epoch, standings, frozenset(row.spent))

@@ -1,0 +1,96 @@
+"""The ledger's database: opening it, and transactions on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from sinks.ledger import sqlite
+from sinks.ledger.migrate import migrate
+
+
+class LedgerError(RuntimeError):
+    """Raised when the ledger cannot be read or written; nothing of the transaction is kept.
+
+    Names the fault's kind only: a database's own words hold values.
+    """
+
+
+class Ledger:
+    """One relational store. Safe to share between threads; each process opens its own.
+
+    The modules beside this one read and write it, on the connection of a transaction.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing, self._reading = engine, engine
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", sqlite.set_up)
+            event.listen(engine, "begin", _begin)
+            self._writing = engine.execution_options(writes=True)
+        else:
+            self._reading = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+
+    @classmethod
+    def open(cls, url: str | URL) -> Self:
+        """Open the ledger at SQLAlchemy's ``url``, and migrate it.
+
+        ``sqlite:///path`` is made if need be, for its owner alone; ``postgresql+psycopg://…`` must
+        exist. Raise ValueError for any other, LedgerError when it cannot be opened and
+        MigrationError when it belongs to another release.
+        """
+        location = make_url(url)
+        if location.get_backend_name() == "sqlite":
+            if not location.database or location.database == ":memory:":
+                raise ValueError("ledger: sqlite needs a file, as in sqlite:///ledger.db")
+            sqlite.make_private(Path(location.database))
+        elif location.get_backend_name() != "postgresql":
+            raise ValueError("ledger: must be a URL of sqlite:/// or postgresql+psycopg://")
+        ledger = cls(create_engine(location, hide_parameters=True, pool_pre_ping=True))
+        with ledger.transaction() as connection:
+            migrate(connection)
+        return ledger
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection whose changes are all kept at the end, or none if it raises.
+
+        In SQLite one writes at a time, and the others wait. Raise LedgerError.
+        """
+        with _errors_without_values(), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one moment of the ledger, and waits for nobody.
+
+        Raise LedgerError.
+        """
+        with _errors_without_values(), self._reading.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _errors_without_values() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise LedgerError(getattr(cause, "sqlite_errorname", type(cause).__name__)) from None
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    # IMMEDIATE: one that reads first and then writes would be refused, whatever the busy timeout.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,95 @@
+"""Messages written in the transaction of the effect, and sent afterwards.
+
+What is sent but not yet marked when the process dies is sent again, under the same id. Whoever
+reads a partition sends what came of it, so that the order is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from sinks.ledger.inbox import Position
+from sinks.ledger.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be sent to the topic ``target``; ``value`` None is a tombstone."""
+
+    target: str
+    key: bytes = field(repr=False)
+    value: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A message that the broker has not acknowledged: the ``number``-th of its input."""
+
+    reader: str
+    source: Position
+    number: int
+    message: Message
+
+    @property
+    def id(self) -> str:
+        """Return what is the same each time it is sent, and no other message's."""
+        topic, partition, offset = self.source
+        return f"{self.reader}/{topic}/{partition}/{offset}/{self.number}"
+
+
+def put(connection: Connection, reader: str, source: Position, messages: Iterable[Message]) -> None:
+    """Keep messages that handling ``source`` gave rise to, in order."""
+    rows = [
+        {
+            "reader": reader,
+            **source._asdict(),
+            "number": number,
+            "target": message.target,
+            "key": message.key,
+            "value": message.value,
+        }
+        for number, message in enumerate(messages)
+    ]
+    if rows:
+        connection.execute(insert(outbox), rows)
+
+
+def pending(
+    connection: Connection, reader: str, topic: str, partition: int, limit: int
+) -> list[Pending]:
+    """Return up to ``limit`` messages that came of a partition, in the order to send them."""
+    found = connection.execute(
+        select(outbox)
+        .where(outbox.c.reader == reader, outbox.c.topic == topic, outbox.c.partition == partition)
+        .order_by(outbox.c.offset, outbox.c.number)
+        .limit(limit)
+    )
+    return [
+        Pending(
+            reader,
+            Position(topic, partition, row.offset),
+            row.number,
+            Message(row.target, row.key, row.value),
+        )
+        for row in found
+    ]
+
+
+def sent(connection: Connection, messages: Sequence[Pending]) -> None:
+    """Forget messages that the broker has acknowledged."""
+    if messages:
+        connection.execute(
+            delete(outbox).where(*(column == bindparam(f"_{column.name}") for column in _KEY)),
+            [
+                {
+                    "_reader": each.reader,
+                    **{f"_{name}": value for name, value in each.source._asdict().items()},
+                    "_number": each.number,
+                }
+                for each in messages
+            ],
+        )
+
+
+_KEY = tuple(outbox.primary_key)

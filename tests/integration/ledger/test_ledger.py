@@ -1,0 +1,206 @@
+import os
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, MetaData, inspect, text
+
+from sinks.clickhouse.migrate import Migration, MigrationError, read
+from sinks.ledger.inbox import Position, first
+from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.migrate import FOLDER, migrate
+from sinks.ledger.tables import METADATA
+
+NEXT = len(read(FOLDER)) + 1
+HERE = Position("consent-changes", 0, 7)
+
+
+def note(ledger: Ledger, position: Position = HERE) -> bool:
+    with ledger.transaction() as connection:
+        return first(connection, "consent", position)
+
+
+def test_the_migrations_make_the_tables_that_the_code_expects(ledger: Ledger) -> None:
+    with ledger.reading() as connection:
+        found = MetaData()
+        found.reflect(connection)
+        dialect = connection.dialect
+
+    def described(metadata: MetaData) -> dict[str, dict[str, tuple[str, bool | None, bool]]]:
+        return {
+            table.name: {
+                column.name: (column.type.compile(dialect), column.nullable, column.primary_key)
+                for column in table.columns
+            }
+            for table in metadata.tables.values()
+            if table.name != "migrations"
+        }
+
+    assert described(found) == described(METADATA)
+
+
+def test_opening_again_keeps_what_is_there(url: URL) -> None:
+    ledger = Ledger.open(url)
+    assert note(ledger)
+    ledger.close()
+    ledger = Ledger.open(url)
+    assert not note(ledger)
+    ledger.close()
+
+
+def test_a_new_migration_is_applied_once(ledger: Ledger) -> None:
+    more = [*read(FOLDER), Migration(NEXT, "more", "-- More.\n\nCREATE TABLE more (a INTEGER);\n")]
+    for _ in range(2):
+        with ledger.transaction() as connection:
+            migrate(connection, more)
+    with ledger.reading() as connection:
+        assert inspect(connection).has_table("more")
+
+
+def test_a_migration_that_fails_leaves_nothing_half_done(ledger: Ledger) -> None:
+    half = Migration(NEXT, "half", "CREATE TABLE half (a INTEGER);\nCREATE TABLE half (a INTEGER);")
+    with pytest.raises(LedgerError), ledger.transaction() as connection:
+        migrate(connection, [*read(FOLDER), half])
+    with ledger.reading() as connection:
+        assert not inspect(connection).has_table("half")
+
+
+def test_an_edited_migration_is_refused(ledger: Ledger) -> None:
+    edited = [Migration(each.number, each.name, each.text + "-- ") for each in read(FOLDER)]
+    with pytest.raises(MigrationError, match="edited"), ledger.transaction() as connection:
+        migrate(connection, edited)
+
+
+def test_a_ledger_of_a_newer_release_is_refused(ledger: Ledger, url: URL) -> None:
+    with ledger.transaction() as connection:
+        migrate(connection, [*read(FOLDER), Migration(NEXT, "newer", "")])
+    with pytest.raises(MigrationError, match=f"{NEXT:04}"):
+        Ledger.open(url)
+
+
+def test_several_processes_open_and_write_at_once(url: URL) -> None:
+    code = (
+        "import sys; from sinks.ledger.ledger import Ledger;"
+        "from sinks.ledger.inbox import Position, first; sys.stdin.read();"
+        "ledger = Ledger.open(sys.argv[1]); won = 0\n"
+        "for offset in range(20):\n"
+        "    with ledger.transaction() as connection:\n"
+        "        won += first(connection, 'reader', Position('topic', offset, offset))\n"
+        "print(won)"
+    )
+    command = [sys.executable, "-c", code, url.render_as_string(hide_password=False)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in started:
+        assert process.stdin
+        process.stdin.close()
+    won = [int(process.stdout.read()) for process in started if process.stdout]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    assert sum(won) == 20, "each message is handled by exactly one"
+
+
+def test_what_raises_is_not_kept(ledger: Ledger) -> None:
+    with suppress(ZeroDivisionError), ledger.transaction() as connection:
+        assert first(connection, "consent", HERE)
+        raise ZeroDivisionError
+    assert note(ledger)
+
+
+def test_a_process_that_dies_before_the_commit_changed_nothing(ledger: Ledger, url: URL) -> None:
+    code = (
+        "import os, sys; from sinks.ledger.ledger import Ledger;"
+        "from sinks.ledger.inbox import Position, first\n"
+        "with Ledger.open(sys.argv[1]).transaction() as connection:\n"
+        "    assert first(connection, 'consent', Position('consent-changes', 0, 7))\n"
+        "    os._exit(9)"
+    )
+    command = [sys.executable, "-c", code, url.render_as_string(hide_password=False)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert note(ledger)
+
+
+def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
+    note(ledger)
+    with ledger.transaction() as writing, ledger.reading() as connection:
+        first(writing, "consent", HERE._replace(offset=8))
+        assert connection.scalar(text('SELECT "offset" FROM positions')) == HERE.offset
+
+
+def test_one_that_reads_before_it_writes_waits_for_its_turn(ledger: Ledger) -> None:
+    """In SQLite it would be refused at once if its transaction began as a reader's."""
+    count = text('SELECT coalesce(sum("offset"), 0) FROM positions')
+    start = threading.Barrier(4)
+
+    def work(partition: int) -> None:
+        start.wait()
+        for offset in range(10):
+            with ledger.transaction() as connection:
+                connection.scalar(count)
+                first(connection, "consent", Position("topic", partition, offset))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    with ledger.reading() as connection:
+        assert connection.scalar(count) == 4 * 9
+
+
+def test_reading_cannot_write(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError), ledger.reading() as connection:
+        first(connection, "consent", HERE)
+
+
+def test_errors_hold_no_values(ledger: Ledger) -> None:
+    row = "INSERT INTO consents VALUES (:site, :visitor, 0, '{}', '[]')"
+    given = {"site": "shop", "visitor": "v-secret"}
+    with pytest.raises(LedgerError) as caught, ledger.transaction() as connection:
+        connection.execute(text(row), [given, given])
+    assert "v-secret" not in f"{caught.value!r} {caught.value}"
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("elsewhere", ["sqlite://", "sqlite:///:memory:", "mysql://127.0.0.1/a"])
+def test_no_other_database_will_do(elsewhere: str) -> None:
+    with pytest.raises(ValueError, match="ledger"):
+        Ledger.open(elsewhere)
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError):
+        Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def test_the_files_are_their_owner_s_alone(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        ledger = Ledger.open(f"sqlite:///{tmp_path / 'inner' / 'ledger.db'}")
+    finally:
+        os.umask(mask)
+    note(ledger)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes.pop("inner") == 0o700
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 3, "the file, its log and its index"
+
+
+def test_every_connection_is_durable_and_overwrites_what_it_deletes(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger.reading() as one, ledger.reading() as other:
+        for connection in (one, other):
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+            }
+            assert found == {
+                "journal_mode": "wal",
+                "synchronous": 2,
+                "secure_delete": 1,
+                "foreign_keys": 1,
+            }
