@@ -33,7 +33,8 @@ from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import SHORTENED
 from streams.run import spare_collector
 from streams.settings import Settings, load
-from streams.wiring import LOAD_ROWS, clickhouse
+from streams.shared import clickhouse
+from streams.wiring import LOAD_ROWS
 
 BATCH = 10_000
 WAIT = 0.25

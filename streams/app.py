@@ -12,32 +12,36 @@ from typing import Any
 import faust
 import structlog
 
+from privacy.policy import Covers
 from sinks.clickhouse.rejects import RejectsTable
-from streams import wiring
+from sinks.consents import CHANGES, STATE
+from streams import ads, wiring
+from streams.agents.consent import consent
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
-from streams.settings import Settings
+from streams.shared import Shared
 
-PARTS = (*wiring.LOOPS, "agents")
+PARTS = (*wiring.LOOPS, *ads.LOOPS, "deliver", "agents")
 
 _log = structlog.get_logger()
 
 
-def services(settings: Settings, parts: Collection[str]) -> list[InThread]:
+def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
     """Return those of ``parts`` that are loops, as services of the worker.
 
     Not of the app: that starts its services when its consumer has joined its group, which takes a
     while after another worker was killed, and the data plane need not wait for it.
     """
-    return [
-        InThread(name, partial(loop, settings))
-        for name, loop in wiring.LOOPS.items()
-        if name in parts
-    ]
+    loops = {**wiring.LOOPS, **(ads.LOOPS if shared.policy is not None else {})}
+    found = {name: loop for name, loop in loops.items() if name in parts}
+    if "deliver" in parts:
+        found |= ads.deliveries(shared)
+    return [InThread(name, partial(loop, shared)) for name, loop in found.items()]
 
 
-def build_app(settings: Settings) -> faust.App:
+def build_app(shared: Shared) -> faust.App:
     """Return the app with the agents."""
+    settings = shared.settings
     app = faust.App(
         f"{settings.kafka.prefix}lethe",
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
@@ -55,15 +59,32 @@ def build_app(settings: Settings) -> faust.App:
         broker_rebalance_timeout=10.0,
         broker_max_poll_interval=30.0,
     )
-    alerts = _raw(app, settings.topic("pipeline-alerts"))
+    rejects = RejectsTable(shared.clickhouse("writer"))
+    alerts = _sender(app, settings.topic("pipeline-alerts"))
+    letters = _raw(app, settings.topic("dead-letters"))
+    app.agent(letters, name="dead-letters")(_fatal(app, dead_letters(rejects, alerts)))
+    if shared.policy is not None:
+        target = settings.topic(STATE)
+        agent = consent(
+            shared.ledger,
+            target,
+            tuple(shared.policy.purposes),
+            tuple(shared.policy.covering(Covers.ADS)),
+            _sender(app, target),
+        )
+        changes = _raw(app, settings.topic(CHANGES))
+        app.agent(changes, name="consent")(_fatal(app, agent))
+    return app
+
+
+def _sender(app: faust.App, name: str) -> Callable[[bytes, bytes], Awaitable[None]]:
+    """Return what publishes key and value to a topic and waits for the broker's ack."""
+    topic = _raw(app, name)
 
     async def send(key: bytes, value: bytes) -> None:
-        await (await alerts.send(key=key, value=value))
+        await (await topic.send(key=key, value=value))
 
-    agent = dead_letters(RejectsTable(wiring.clickhouse(settings, "writer")), send)
-    letters = _raw(app, settings.topic("dead-letters"))
-    app.agent(letters, name="dead-letters")(_fatal(app, agent))
-    return app
+    return send
 
 
 def _raw(app: faust.App, name: str) -> Any:

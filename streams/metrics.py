@@ -45,6 +45,36 @@ LANE_LEFT_OUT = Counter(
     ["lane", "reason"],
     registry=REGISTRY,
 )
+ADS_ROUTED = Counter(
+    "lethe_ads_routed",
+    "Events of consented visitors put on a provider's topic.",
+    ["provider"],
+    registry=REGISTRY,
+)
+ADS_HELD_BACK = Counter(
+    "lethe_ads_held_back",
+    "Events that no provider was told, by the reason.",
+    ["provider", "reason"],
+    registry=REGISTRY,
+)
+ADS_REQUESTS = Counter(
+    "lethe_ads_requests",
+    "Requests to ad providers, by what the provider said of them.",
+    ["provider", "verdict"],
+    registry=REGISTRY,
+)
+ADS_SETTLED = Counter(
+    "lethe_ads_settled",
+    "Events settled at a provider; reason is empty for delivered ones.",
+    ["provider", "state", "reason"],
+    registry=REGISTRY,
+)
+WITHDRAWAL_SECONDS = Histogram(
+    "lethe_withdrawal_seconds",
+    "From a withdrawal's record to when it is effective; 7 is the bound.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10),
+    registry=REGISTRY,
+)
 RAW_OLDEST_SECONDS = Gauge(
     "lethe_raw_oldest_seconds",
     "Age of the oldest message with a full address that was just read; alarm at 450.",

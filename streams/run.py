@@ -14,6 +14,7 @@ from streams import logging
 from streams.app import PARTS, build_app, services
 from streams.metrics import REGISTRY
 from streams.settings import Settings
+from streams.shared import Shared
 
 STOP_SECONDS = 15.0
 
@@ -56,7 +57,7 @@ def spare_collector() -> None:
 def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     """Run the worker and return its exit code. ``only`` names parts; None is all of them.
 
-    Raises ValueError for a part that does not exist.
+    Raises ValueError for a part that does not exist, SettingsError and PolicyError.
     """
     unknown = set(only or ()) - set(PARTS)
     if unknown:
@@ -65,10 +66,11 @@ def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
     spare_collector()
     start_http_server(settings.metrics_port, "127.0.0.1", registry=REGISTRY)
     parts = only or PARTS
-    loops = services(settings, parts)
+    shared = Shared(settings)
+    loops = services(shared, parts)
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (
-        _Worker(build_app(settings), *loops, **QUIET)
+        _Worker(build_app(shared), *loops, **QUIET)
         if "agents" in parts
         else mode.Worker(*loops, **QUIET)
     )

@@ -121,6 +121,26 @@ class Lanes(Part):
     reject_window: int = Field(default=10_000, ge=100, description="messages in that window")
 
 
+class Ads(Part):
+    """How ads are delivered, and what the sites have at each provider.
+
+    A provider is delivered to when the policy names it. Its account is what its connector takes
+    (``sinks/ads``); its credentials are files below ``<secrets>/ads`` (docs/ads.md).
+    """
+
+    lease_seconds: float = Field(
+        default=2.0, ge=0.5, le=10, description="for how long a look at consent is good"
+    )
+    patience_hours: float = Field(
+        default=5.0, gt=0, le=6, description="after which an event is given up"
+    )
+    ga4: dict[str, Any] = {}
+    google_ads: dict[str, Any] = {}
+    linkedin: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    x: dict[str, Any] = {}
+
+
 class Settings(BaseSettings):
     """All settings, read once. See the module for where they come from."""
 
@@ -136,6 +156,15 @@ class Settings(BaseSettings):
     statistics: Statistics = Statistics()
     geo: Geo = Field(default_factory=Geo)
     lanes: Lanes = Lanes()
+    policy: Path | None = Field(
+        default=None, description="the privacy policy file; without one: no consent and no ads"
+    )
+    ledger: str = Field(
+        default="",
+        description="postgresql+psycopg://user@host/database, the password in <secrets>/ledger; "
+        "default: SQLite in <data_dir>/ledger.db",
+    )
+    ads: Ads = Ads()
     metrics_port: Port = Field(default=9464, description="worker's /metrics; 0: any free port")
     sites: dict[str, Site] = Field(
         default={

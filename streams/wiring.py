@@ -1,21 +1,19 @@
 """The worker's loops, each made from the settings: what the data plane consists of."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
-from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from sinks.clickhouse.client import ClickHouseDownError, Client
-from sinks.clickhouse.connect import connect
+from sinks.clickhouse.client import ClickHouseDownError
 from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
 from sinks.geo import Places, ensure
-from sinks.kafka import BatchProducer, consumer
 from sinks.salts import Salts
 from streams import metrics
+from streams.choices import PolicyChoices, know
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
@@ -23,6 +21,7 @@ from streams.lanes.raw import RawTopic
 from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import RAW, SHORTENED
 from streams.settings import Settings
+from streams.shared import Shared, now
 
 _log = structlog.get_logger()
 
@@ -32,18 +31,9 @@ RECONCILE_MS = 300_000  # between recounts of closed days
 CLOSE_SECONDS = 2.0  # between looks for a day that can be closed
 
 
-def now() -> int:
-    """Return the time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def clickhouse(settings: Settings, user: str) -> Client:
-    """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
-    return connect(settings.clickhouse, user, settings.secrets)
-
-
-def rules(settings: Settings) -> Rules:
-    """Return what the anonymise lane's steps know, from the settings."""
+def rules(shared: Shared) -> Rules:
+    """Return what the steps know, from the settings."""
+    settings = shared.settings
     salts = Salts.under(settings.data_dir)
     sites = {
         name: SiteRules(frozenset(site.query_parameters), site.search_terms)
@@ -53,36 +43,39 @@ def rules(settings: Settings) -> Rules:
         sites,
         Places.open(ensure(settings.geo.cache, settings.geo.databases)),
         lambda: salts.current(now()),
+        None if shared.policy is None else PolicyChoices(shared.policy, shared.consents),
     )
 
 
-def anonymise(settings: Settings, stop: threading.Event) -> None:
+def anonymise(shared: Shared, stop: threading.Event) -> None:
     """Run the anonymise lane on ``tracking-events``."""
-    _anonymise_lane(settings, raw=False).run(stop)
+    _anonymise_lane(shared, raw=False).run(stop)
 
 
-def anonymise_raw(settings: Settings, stop: threading.Event) -> None:
+def anonymise_raw(shared: Shared, stop: threading.Event) -> None:
     """Run the anonymise lane on ``tracking-events-raw``; delete what is behind the commit."""
-    _anonymise_lane(settings, raw=True).run(stop)
+    _anonymise_lane(shared, raw=True).run(stop)
 
 
-def load(settings: Settings, stop: threading.Event) -> None:
+def load(shared: Shared, stop: threading.Event) -> None:
     """Run the load lane into ClickHouse."""
+    settings = shared.settings
     LoadLane(
         settings.topic("tracking-anonymised"),
         settings.topic("dead-letters"),
-        _consumer(settings, "load"),
-        _producer(settings),
-        FactsWriter(clickhouse(settings, "writer")),
+        shared.consumer("load"),
+        shared.producer(),
+        FactsWriter(shared.clickhouse("writer")),
         batch=LOAD_ROWS,
         wait=LOAD_SECONDS,
     ).run(stop)
 
 
-def close(settings: Settings, stop: threading.Event) -> None:
+def close(shared: Shared, stop: threading.Event) -> None:
     """Publish the statistics of days that are over, and destroy salts of days that are past."""
+    settings = shared.settings
     salts = Salts.under(settings.data_dir)
-    statistics = Statistics(clickhouse(settings, "writer"), settings.statistics)
+    statistics = Statistics(shared.clickhouse("writer"), settings.statistics)
     reconcile_at = now()
     while not stop.wait(CLOSE_SECONDS):
         if not salts.destroy_old(now()):
@@ -101,7 +94,7 @@ def close(settings: Settings, stop: threading.Event) -> None:
 
 
 # Every loop of the data plane by the name that ``lethe worker --only`` takes.
-LOOPS: Mapping[str, Callable[[Settings, threading.Event], None]] = {
+LOOPS: Mapping[str, Callable[[Shared, threading.Event], None]] = {
     "anonymise": anonymise,
     "anonymise-raw": anonymise_raw,
     "load": load,
@@ -109,44 +102,39 @@ LOOPS: Mapping[str, Callable[[Settings, threading.Event], None]] = {
 }
 
 
-def _anonymise_lane(settings: Settings, *, raw: bool) -> AnonymiseLane:
-    name, topic = (
-        ("anonymise-raw", "tracking-events-raw") if raw else ("anonymise", "tracking-events")
-    )
-    source = _consumer(settings, name)
-    source.subscribe([settings.topic(topic)])
-    known = rules(settings)
-    lanes = settings.lanes
+def renewing(known: Rules) -> Callable[[], Rules]:
+    """Return what gives the rules for the next batch, with new city tables once there are any."""
 
     def renewed() -> Rules:
         if (places := known.places.refreshed()) is not known.places:
             known.renew(places)
         return known
 
+    return renewed
+
+
+def _anonymise_lane(shared: Shared, *, raw: bool) -> AnonymiseLane:
+    settings = shared.settings
+    name, topic = (
+        ("anonymise-raw", "tracking-events-raw") if raw else ("anonymise", "tracking-events")
+    )
+    source = shared.consumer(name)
+    source.subscribe([settings.topic(topic)])
+    lanes = settings.lanes
     return AnonymiseLane(
         name,
         RAW if raw else SHORTENED,
-        renewed,
+        renewing(rules(shared)),
         consumer=source,
-        producer=_producer(settings),
+        producer=shared.producer(),
         outputs=Outputs(settings.topic("tracking-anonymised"), settings.topic("dead-letters")),
         brake=Brake(lanes.reject_ratio, lanes.reject_window),
         batch=lanes.batch,
         wait=lanes.wait_seconds,
         committed=RawTopic(AdminClient(_client(settings))) if raw else lambda *_: None,
+        ready=(lambda _: True) if shared.policy is None else partial(know, shared.consents),
     )
 
 
 def _client(settings: Settings) -> dict[str, str]:
     return {"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options}
-
-
-def _consumer(settings: Settings, reader: str) -> Consumer:
-    kafka = settings.kafka
-    session = int(kafka.session_seconds * 1000)
-    beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
-    return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
-
-
-def _producer(settings: Settings) -> BatchProducer:
-    return BatchProducer(settings.kafka.bootstrap, settings.kafka.options)

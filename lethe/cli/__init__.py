@@ -19,6 +19,8 @@ COMMANDS = {
     "ingest_log": "Publish a web server's log (Common or Combined Log Format).",
     "simulate": "Send made-up traffic through the collector.",
     "report": "Print statistics: cities, pages, referrers and more.",
+    "policy": "Check the privacy policy file, or show who gets what on which consent.",
+    "standins": "Run local stand-ins for the ad providers.",
     "status": "Show lag, rates and rejects by reason.",
     "geo": "Build, update and describe the city tables.",
 }

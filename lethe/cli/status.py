@@ -28,8 +28,8 @@ def status(
     from sinks.clickhouse.client import ClickHouseDownError
     from sinks.clickhouse.rejects import RejectsTable
     from streams.settings import load
+    from streams.shared import clickhouse, now
     from streams.status import progress
-    from streams.wiring import clickhouse, now
 
     settings = load()
     console = Console()

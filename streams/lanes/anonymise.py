@@ -61,9 +61,13 @@ class AnonymiseLane:
         batch: int,
         wait: float,
         committed: Callable[[Consumer, Sequence[Source]], None] = lambda *_: None,
+        ready: Callable[[threading.Event], bool] = lambda _: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take ``rules`` anew for each batch; tell ``committed`` what was committed."""
+        """Take ``rules`` anew for each batch; tell ``committed`` what was committed.
+
+        ``ready`` waits until a batch may be taken along the path; False when told to stop first.
+        """
         self.name = name
         self._path = path
         self._rules = rules
@@ -74,6 +78,7 @@ class AnonymiseLane:
         self._batch = batch
         self._wait = wait
         self._committed = committed
+        self._ready = ready
         self._clock = clock
 
     def run(self, stop: threading.Event) -> None:
@@ -81,7 +86,8 @@ class AnonymiseLane:
         try:
             while not stop.is_set():
                 messages = poll(self._consumer, self._batch, self._wait)
-                if messages:
+                # After reading: what visitors chose before their events came is known then.
+                if messages and self._ready(stop):
                     self._pass(messages)
         finally:
             self._consumer.close()

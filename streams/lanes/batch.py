@@ -7,6 +7,7 @@ from typing import Protocol, SupportsIndex, SupportsInt
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from privacy.outcome import Reason, Reject
@@ -82,6 +83,19 @@ class Batch:
             self.columns = {name: column.filter(mask) for name, column in self.columns.items()}
             self.index = self.index[keep]
             self._rejected = np.zeros(len(self.index), dtype=bool)
+
+    def drop(self, rows: np.ndarray, reason: Reason) -> None:
+        """Take rows out at once that nothing is wrong with, and count them."""
+        if rows.any():
+            self.remark(reason, np.count_nonzero(rows))
+            self._rejected |= rows
+            self.leave_rejected()
+
+    def visitors(self) -> list[bytes | None]:
+        """Return each row's key as on the topics, ``site|cookie id``; None without a cookie."""
+        joined = pc.binary_join_element_wise(self.columns["site"], self.columns["cookie_id"], "|")
+        keys: list[bytes | None] = joined.cast(pa.binary()).to_pylist()
+        return keys
 
     def remark(self, reason: Reason, rows: SupportsInt) -> None:
         """Count values that were left out of events that go on."""

@@ -48,6 +48,18 @@ class Places(Protocol):
         ...
 
 
+class Choices(Protocol):
+    """What visitors chose about analytics and location. Keys as ``Batch.visitors``."""
+
+    def objected(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Tell whose events are left out."""
+        ...
+
+    def may_be_located(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Tell whose coordinates may be used."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SiteRules:
     """What may be kept of a site's events."""
@@ -64,11 +76,17 @@ class Rules:
     """
 
     def __init__(
-        self, sites: Mapping[str, SiteRules], places: Places, salt: Callable[[], Salt]
+        self,
+        sites: Mapping[str, SiteRules],
+        places: Places,
+        salt: Callable[[], Salt],
+        choices: Choices | None = None,
     ) -> None:
+        """Without ``choices`` nobody is asked: an event's own flag decides of its coordinates."""
         self.sites = sites
         self.places = places
         self.salt = salt
+        self.choices = choices
         self._others = Memo(self._codes, UNKNOWN)
         self.browsers = Memo(lambda texts: [parse(text) for text in texts], parse(None))
         self.referrers = _cleaner(clean_referrer)

@@ -63,6 +63,12 @@ def require_consent_for_ad_ids(_: Rules, batch: Batch) -> None:
     )
 
 
+def drop_objected(rules: Rules, batch: Batch) -> None:
+    """Leave out whoever objected to analytics, before anything is stored (S13, S17)."""
+    if rules.choices is not None:
+        batch.drop(rules.choices.objected(batch.visitors()), Reason.ANALYTICS_OBJECTED)
+
+
 def put_place(rules: Rules, batch: Batch) -> None:
     """Locate the shortened address (S11); one that is not shortened is marked FULL."""
     places = rules.locate(batch.columns["ip"])
@@ -127,6 +133,8 @@ def put_city(rules: Rules, batch: Batch) -> None:
     located = batch.given("latitude") & batch.given("longitude")
     if located.any():
         agreed = _mask(batch.columns["location_consent"])
+        if rules.choices is not None:
+            agreed = agreed & rules.choices.may_be_located(batch.visitors())
         batch.remark(Reason.COORDINATES_WITHOUT_CONSENT, np.count_nonzero(located & ~agreed))
         rows = np.flatnonzero(located & agreed)
         found = rules.places.nearest(
@@ -209,6 +217,7 @@ SHORTENED: tuple[Step, ...] = (
     put_place,
     require_short_address,
     leave_rejected,
+    drop_objected,
     put_event_id,
     put_visitor,
     *MASKS,
@@ -217,6 +226,7 @@ SHORTENED: tuple[Step, ...] = (
 RAW: tuple[Step, ...] = (
     *REQUIREMENTS,
     leave_rejected,
+    drop_objected,
     put_event_id,
     put_visitor,
     put_place_of_full_address,

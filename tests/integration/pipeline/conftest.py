@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from sinks.clickhouse.client import ClickHouseDownError
 from sinks.clickhouse.statistics import Statistics
 from sinks.kafka import consumer
-from streams import wiring
+from streams import shared, wiring
 from streams.lanes.raw import RawTopic
 from streams.settings import Settings, Site
 from streams.settings import Statistics as Rules
@@ -36,7 +36,7 @@ class Pipeline:
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         self.settings = settings
         self.environment = environment
-        self.admin = wiring.clickhouse(settings, "admin")
+        self.admin = shared.clickhouse(settings, "admin")
 
     @contextmanager
     def running(self, *parts: str) -> Iterator[None]:
@@ -46,7 +46,7 @@ class Pipeline:
 
         def run(name: str) -> None:
             try:
-                wiring.LOOPS[name](self.settings, stop)
+                wiring.LOOPS[name](shared.Shared(self.settings), stop)
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failures.append(error)
 
@@ -99,7 +99,7 @@ class Pipeline:
         closed: set[Any] = set()
 
         def done() -> bool:
-            closed.update(statistics.close_ready(wiring.now()))
+            closed.update(statistics.close_ready(shared.now()))
             return closed >= days
 
         until(done, "all days to be closed")

@@ -17,7 +17,7 @@ from privacy.urls import clean_page, clean_referrer
 from sinks.clickhouse.statistics import Statistics
 from sinks.geo.sample import SAMPLE_CITIES
 from sinks.user_agents import parse
-from streams import wiring
+from streams import shared
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
@@ -109,7 +109,7 @@ def compare(pipeline: Any, log: Path, city: Callable[[str], tuple[str, str]]) ->
     assert result.exit_code == 0, result.output
     pipeline.load(len(lines))
     statistics = Statistics(
-        wiring.clickhouse(pipeline.settings, "writer"), pipeline.settings.statistics
+        shared.clickhouse(pipeline.settings, "writer"), pipeline.settings.statistics
     )
     pipeline.close_all(statistics)
     for (day, tree), cells in expected.items():

@@ -21,7 +21,7 @@ from privacy.tracking import enter
 from schemas.codec import encode
 from sinks.geo.sample import SAMPLE_CITIES
 from sinks.kafka import BatchProducer
-from streams import wiring
+from streams import shared
 
 pytestmark = [
     pytest.mark.broker,
@@ -51,7 +51,7 @@ def worker(pipeline: Any, folder: Path, name: str, *parts: str) -> Process:
 
 def stream(pipeline: Any, kept: list[dict[str, Any]]) -> None:
     """Publish made-up traffic in slices, junk in between, for as long as the kills last."""
-    now = wiring.now()
+    now = shared.now()
     made = Traffic(
         SEED, ["shop.example", "www.example"], SAMPLE_CITIES,
         start=now - 20 * 3_600_000, end=now, events=EVENTS,

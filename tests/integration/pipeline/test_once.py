@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import encode
 from sinks.clickhouse.facts import FactsWriter
 from sinks.kafka import BatchProducer, consumer
-from streams import wiring
+from streams import shared
 from streams.lanes.load import LoadLane
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
@@ -60,7 +60,7 @@ def publish(pipeline: Any) -> None:
                 "anonymised_event",
                 {
                     "event_id": str(UUID(int=i)),
-                    "occurred_at": wiring.now() - i * 3_600_000,
+                    "occurred_at": shared.now() - i * 3_600_000,
                     "site": "shop.example",
                     "type": "page_view",
                     "visitor": i,
@@ -78,7 +78,7 @@ def run(
     """Run the lane until it dies or nothing is left; return the tokens it was given."""
     settings = pipeline.settings
     stop = threading.Event()
-    writer = FactsWriter(wiring.clickhouse(settings, "writer"))
+    writer = FactsWriter(shared.clickhouse(settings, "writer"))
     facts = Crashing(writer, at=at, after=after, forged=forged)
     lane = LoadLane(
         settings.topic("tracking-anonymised"),

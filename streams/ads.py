@@ -1,0 +1,100 @@
+"""The worker's loops for ads: route, deliver, and let withdrawals be effective."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import structlog
+
+from privacy.ads import ProviderName
+from sinks.ledger import dispatchers
+from sinks.ledger.ledger import LedgerError
+from streams import metrics
+from streams.choices import know
+from streams.delivery.connectors import connector
+from streams.delivery.dispatch import Clocks
+from streams.delivery.http import boottime
+from streams.delivery.lane import DeliverLane
+from streams.delivery.ledger_book import LedgerBook
+from streams.delivery.settle import bury, kill, settle, this_process
+from streams.lanes.route import RouteLane, Router
+from streams.settings import SettingsError
+from streams.shared import Shared, now
+from streams.wiring import renewing, rules
+
+SETTLE_SECONDS = 0.05
+BURY_EVERY = 20  # rounds of settling
+
+Loop = Callable[[Shared, threading.Event], None]
+
+_log = structlog.get_logger()
+
+
+def route(shared: Shared, stop: threading.Event) -> None:
+    """Run the route lane."""
+    settings, policy = shared.settings, shared.policy
+    if policy is None:
+        raise SettingsError("policy: name the policy file; without it nobody is told anything")
+    source = shared.consumer("route")
+    source.subscribe([settings.topic("tracking-events")])
+    RouteLane(
+        Router(policy),
+        renewing(rules(shared)),
+        shared.consents,
+        consumer=source,
+        producer=shared.producer(),
+        topic_of=lambda provider: settings.topic(f"ads-{provider}"),
+        batch=settings.lanes.batch,
+        wait=settings.lanes.wait_seconds,
+        ready=partial(know, shared.consents),
+    ).run(stop)
+
+
+def settling(shared: Shared, stop: threading.Event) -> None:
+    """Let withdrawals be effective as soon as they are, and end dispatchers that stand in the way.
+
+    While the ledger is away nothing becomes effective, and nothing is sent either.
+    """
+    rounds = 0
+    while not stop.wait(SETTLE_SECONDS):
+        here = dispatchers.here()
+        try:
+            for withdrawal in settle(shared.ledger, here, now, kill):
+                seconds = (now() - withdrawal.recorded_at) / 1000
+                metrics.WITHDRAWAL_SECONDS.observe(seconds)
+            if rounds % BURY_EVERY == 0:
+                bury(shared.ledger, here)
+        except LedgerError as error:
+            _log.warning("ledger_down", reason=str(error))
+            stop.wait(1.0)
+        rounds += 1
+
+
+def deliveries(shared: Shared) -> Mapping[str, Loop]:
+    """Return a loop for each provider that the policy names."""
+    if shared.policy is None:
+        return {}
+    return {f"deliver-{name}": partial(_deliver, name) for name in shared.policy.providers}
+
+
+def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
+    settings, policy = shared.settings, shared.policy
+    assert policy is not None  # noqa: S101 - it names the provider
+    DeliverLane(
+        connector(name, settings),
+        policy.providers[name].purpose,
+        settings.topic(f"ads-{name}"),
+        settings.topic("dead-letters"),
+        consumer=shared.consumer(f"deliver-{name}"),
+        producer=shared.producer(),
+        consents=shared.consents,
+        book=LedgerBook(shared.ledger, name, this_process(name), now),
+        clocks=Clocks(now, boottime, lambda: uuid.UUID(bytes=os.urandom(16), version=4).hex),
+        patience_ms=int(settings.ads.patience_hours * 3_600_000),
+    ).run(stop)
+
+
+# Loops that need a policy, by the name that ``lethe worker --only`` takes; ``deliver`` is one more.
+LOOPS: Mapping[str, Loop] = {"route": route, "settle": settling}

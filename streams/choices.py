@@ -1,0 +1,57 @@
+"""What visitors chose, as the lanes ask it: by the purposes of the policy."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+
+from privacy.consent import Mode
+from privacy.policy import Covers, Policy
+from sinks.consents import Consents, ConsentUnknownError
+
+RETRY_SECONDS = 1.0
+
+_log = structlog.get_logger()
+
+
+class PolicyChoices:
+    """Implements ``streams.lanes.rules.Choices``."""
+
+    def __init__(self, policy: Policy, consents: Consents) -> None:
+        self._consents = consents
+        self._analytics = policy.covering(Covers.ANALYTICS)
+        self._location = policy.covering(Covers.LOCATION)
+
+    def objected(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Tell whose events are left out: who said no, or not yes where only a yes counts."""
+        left_out = np.zeros(len(visitors), bool)
+        for name, purpose in self._analytics.items():
+            if purpose.mode == Mode.OPT_OUT:
+                left_out |= self._consents.denied(visitors, name)
+            else:
+                left_out |= ~self._consents.given(visitors, name)
+        return left_out
+
+    def may_be_located(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Tell whose coordinates may be used: by every purpose that covers location."""
+        agreed = np.ones(len(visitors), bool)
+        for name, purpose in self._location.items():
+            if purpose.mode == Mode.OPT_OUT:
+                agreed &= ~self._consents.denied(visitors, name)
+            else:
+                agreed &= self._consents.given(visitors, name)
+        return agreed
+
+
+def know(consents: Consents, stop: threading.Event) -> bool:
+    """Wait until all consents acknowledged by now are known; False when ``stop`` came first."""
+    while not stop.is_set():
+        try:
+            consents.barrier()
+        except ConsentUnknownError as error:
+            _log.warning("consent_unknown", reason=str(error))
+            stop.wait(RETRY_SECONDS)
+        else:
+            return True
+    return False

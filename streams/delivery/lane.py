@@ -1,0 +1,193 @@
+"""The deliver lane of one provider: its topic in, requests out, offsets when all is settled."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from confluent_kafka import Consumer, TopicPartition
+
+from privacy.ads import AdEvent
+from privacy.outcome import Reason, Reject
+from schemas.codec import WireError, decode
+from sinks.ads.contract import Connector, Verdict
+from sinks.kafka import BatchProducer, poll
+from sinks.ledger.deliveries import State
+from streams.delivery.book import Book, Entry
+from streams.delivery.dispatch import AT_ONCE, Clocks, Consents, Dispatcher, Item
+from streams.delivery.http import Attempt, Http, LostError, TooLateError, connect
+from streams.lanes.batch import Source
+from streams.lanes.rejects import dead_letter
+
+WAIT_SECONDS = 0.1
+POLL_SECONDS = 2.0  # between two looks at what a provider still judges
+MOST = 10_000  # events in hand
+
+_log = structlog.get_logger()
+
+
+class DeliverLane:
+    """Delivers one provider's events until told to stop. One thread, one consumer."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        purpose: str,
+        topic: str,
+        dead_letters: str,
+        *,
+        consumer: Consumer,
+        producer: BatchProducer,
+        consents: Consents,
+        book: Book,
+        clocks: Clocks,
+        patience_ms: int,
+    ) -> None:
+        """Give an event up after ``patience_ms``."""
+        self.name = f"deliver-{connector.name}"
+        self._connector = connector
+        self._purpose = purpose
+        self._topic = topic
+        self._dead_letters = dead_letters
+        self._consumer = consumer
+        self._producer = producer
+        self._consents = consents
+        self._book = book
+        self._clocks = clocks
+        self._patience = patience_ms
+        self._assigned: tuple[int, ...] = ()
+        self._lost = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``; what is not settled then is delivered again."""
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke
+        )
+        try:
+            asyncio.run(self._run(stop.is_set))
+        finally:
+            self._consumer.close()
+
+    async def _run(self, stopped: Callable[[], bool]) -> None:
+        async with connect(AT_ONCE, self._clocks.boottime) as http:
+            dispatcher = Dispatcher(
+                self._connector,
+                self._purpose,
+                self._consents,
+                self._book,
+                http,
+                clocks=self._clocks,
+                partitions=lambda: self._assigned,
+                letter=self._letter,
+                patience_ms=self._patience,
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(dispatcher.keep(stopped))
+                tasks.create_task(self._ask(http, stopped))
+                tasks.create_task(self._read(dispatcher, stopped))
+
+    async def _read(self, dispatcher: Dispatcher, stopped: Callable[[], bool]) -> None:
+        most = min(MOST, self._connector.limits.events * AT_ONCE)
+        while not stopped():
+            messages = await asyncio.to_thread(poll, self._consumer, most, WAIT_SECONDS)
+            self._lost = False
+            if messages and await self._deliver(dispatcher, messages, stopped):
+                await asyncio.to_thread(self._producer.stored)
+                await asyncio.to_thread(self._consumer.commit, asynchronous=False)
+
+    async def _deliver(
+        self, dispatcher: Dispatcher, messages: Sequence[Source], stopped: Callable[[], bool]
+    ) -> bool:
+        """Deliver, with the consumer's partitions paused so that it stays in its group."""
+        items = [item for message in messages if (item := self._item(message)) is not None]
+        over = asyncio.Event()
+        staying = asyncio.create_task(self._stay(over))
+        try:
+            return await dispatcher.deliver(items, lambda: stopped() or self._lost)
+        finally:
+            over.set()
+            await staying
+
+    async def _stay(self, over: asyncio.Event) -> None:
+        paused: list[TopicPartition] = []
+        while not over.is_set():
+            try:
+                async with asyncio.timeout(1.0):
+                    await over.wait()
+            except TimeoutError:
+                if not paused:
+                    paused = self._consumer.assignment()
+                    self._consumer.pause(paused)
+                await asyncio.to_thread(self._consumer.poll, 0)
+        if paused and not self._lost:
+            self._consumer.resume(paused)
+
+    async def _ask(self, http: Http, stopped: Callable[[], bool]) -> None:
+        """Ask what became of requests that were taken and are judged later."""
+        while not stopped():
+            tickets = await asyncio.to_thread(self._book.tickets, self._assigned)
+            for ticket, event_ids in tickets.items():
+                await self._ask_one(http, ticket, event_ids)
+            for _ in range(int(POLL_SECONDS / WAIT_SECONDS)):
+                if stopped():
+                    return
+                await asyncio.sleep(WAIT_SECONDS)
+
+    async def _ask_one(self, http: Http, ticket: str, event_ids: Sequence[str]) -> None:
+        request = self._connector.build_poll(ticket)
+        attempt = Attempt(request, self._clocks.boottime() + WAIT_SECONDS * 10)
+        try:
+            outcome = self._connector.read_poll(await http.send(attempt), len(event_ids))
+        except (TooLateError, LostError):
+            return
+        if outcome is None or outcome.verdict not in _JUDGED:
+            return
+        state = _JUDGED[outcome.verdict]
+        reason = None if state == State.DELIVERED else Reason.PROVIDER_REFUSED
+        await asyncio.to_thread(self._book.judge, event_ids, state, reason)
+
+    def _item(self, message: Source) -> Item | None:
+        try:
+            event = decode("ad_event", message.value())
+        except WireError as error:
+            self._letter(message, Reject(Reason(error.fault), "decode"))
+            return None
+        return Item(
+            Entry(
+                AdEvent(
+                    event_id=event["event_id"],
+                    site=event["site"],
+                    visitor=event["cookie_id"],
+                    occurred_at=int(event["occurred_at"].timestamp() * 1000),
+                    epoch=event["consent_epoch"],
+                    page=event["page"],
+                    conversion=event["conversion"],
+                    audience=event["audience"],
+                    member=event["member"],
+                    ids=event["ids"],
+                    user_agent=event["user_agent"],
+                ),
+                message.partition(),
+            ),
+            message,
+            message.timestamp()[1],
+        )
+
+    def _letter(self, source: Source, reject: Reject) -> None:
+        letter = dead_letter(source, reject, self.name, self._clocks.now())
+        self._producer.send(self._dead_letters, [letter])
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned = tuple({*self._assigned, *(each.partition for each in partitions)})
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lost = True
+        gone = {each.partition for each in partitions}
+        self._assigned = tuple(each for each in self._assigned if each not in gone)
+
+
+_JUDGED = {
+    Verdict.DELIVERED: State.DELIVERED,
+    Verdict.REFUSED: State.REFUSED,
+    Verdict.UNCERTAIN: State.UNCERTAIN,
+}

@@ -1,0 +1,70 @@
+"""What the parts of one worker share: settings, policy, consents in memory, ledger, clients."""
+
+import time
+from functools import cached_property
+
+from confluent_kafka import Consumer
+from sqlalchemy import URL, make_url
+
+from sinks.clickhouse.client import Client
+from sinks.clickhouse.connect import connect
+from sinks.consents import Consents
+from sinks.kafka import BatchProducer, consumer
+from sinks.ledger.ledger import Ledger
+from streams import policy
+from streams.settings import Settings
+
+
+class Shared:
+    """Made once a process, opened when first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raise PolicyError when the settings name a policy that cannot be used."""
+        self.settings = settings
+        self.policy = None if settings.policy is None else policy.load(settings.policy)
+
+    @cached_property
+    def consents(self) -> Consents:
+        """What visitors chose about the policy's purposes."""
+        kafka = self.settings.kafka
+        purposes = tuple(self.policy.purposes) if self.policy is not None else ()
+        return Consents(kafka.bootstrap, kafka.options, kafka.prefix, purposes)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, migrated."""
+        return Ledger.open(ledger_url(self.settings))
+
+    def clickhouse(self, user: str) -> Client:
+        """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
+        return clickhouse(self.settings, user)
+
+    def consumer(self, reader: str) -> Consumer:
+        """Return a consumer of the group ``reader``."""
+        kafka = self.settings.kafka
+        session = int(kafka.session_seconds * 1000)
+        beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
+        return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
+
+    def producer(self) -> BatchProducer:
+        """Return a producer."""
+        return BatchProducer(self.settings.kafka.bootstrap, self.settings.kafka.options)
+
+
+def clickhouse(settings: Settings, user: str) -> Client:
+    """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
+    return connect(settings.clickhouse, user, settings.secrets)
+
+
+def ledger_url(settings: Settings) -> URL:
+    """Return where the ledger is; a server's password is in the secrets."""
+    if not settings.ledger:
+        return URL.create("sqlite", database=str(settings.data_dir / "ledger.db"))
+    url = make_url(settings.ledger)
+    secret = settings.secrets / "ledger"
+    return url.set(password=secret.read_text().strip()) if secret.is_file() else url
+
+
+def now() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,160 @@
+"""A dispatcher on a real ledger, with real HTTP to a stand-in, and consents in memory."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from lethe.standins.desk import Desk
+from lethe.standins.server import serving
+from privacy.ads import AdEvent
+from privacy.consent import Change, Decision
+from privacy.outcome import Reject
+from privacy.standings import Standings
+from sinks.ads.contract import Connector
+from sinks.ads.meta import Account, Meta
+from sinks.consents import ConsentUnknownError
+from sinks.ledger import deliveries
+from sinks.ledger.deliveries import State
+from sinks.ledger.dispatchers import Process
+from sinks.ledger.ledger import Ledger
+from streams.delivery.book import Entry
+from streams.delivery.dispatch import Clocks, Dispatcher, Item
+from streams.delivery.http import Http, boottime, connect
+from streams.delivery.ledger_book import LedgerBook
+
+SITE = "shop.example"
+
+
+class Message:
+    """Where an event lies."""
+
+    def topic(self) -> str:
+        return "ads-meta"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 0
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, now()
+
+    def value(self) -> bytes | None:
+        return None
+
+
+class Choices:
+    """Consents in memory; ``change`` is acknowledged at once and known after the next barrier."""
+
+    def __init__(self) -> None:
+        self.standings = Standings(["ads"])
+        self.log: list[tuple[bytes, Change]] = []
+        self.applied = 0
+        self.away = False
+
+    def change(self, visitor: str, decision: Decision) -> int:
+        """Return the epoch of the change."""
+        epoch = len(self.log) + 1
+        self.log.append((f"{SITE}|{visitor}".encode(), Change(f"c{epoch}", "ads", decision, epoch)))
+        return epoch
+
+    def barrier(self) -> Mapping[int, int]:
+        if self.away:
+            raise ConsentUnknownError("away")
+        for visitor, change in self.log[self.applied :]:
+            self.standings.apply(visitor, change)
+        self.applied = len(self.log)
+        return {0: self.applied}
+
+    def refusals(
+        self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
+    ) -> np.ndarray:
+        return self.standings.refusals(visitors, purpose, carried)
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Rig:
+    """What a test needs to deliver and to see what became of it."""
+
+    desk: Desk
+    url: str
+    http: Http
+    ledger: Ledger
+    choices: Choices
+    letters: list[Reject] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+    boottime: Callable[[], float] = boottime
+
+    def event(self, visitor: str, epoch: int, **changes: object) -> AdEvent:
+        number = next(self.numbers)
+        content = {
+            "event_id": f"5f3a7f0e-2a54-4c0d-9d2e-{number:012}",
+            "site": SITE,
+            "visitor": visitor,
+            "occurred_at": now() - 1000,
+            "epoch": epoch,
+            "page": "https://shop.example/tea",
+            "ids": {"fbp": "fb.1.1795424000000.123456789"},
+            "user_agent": "Mozilla/5.0 (Example)",
+        }
+        return AdEvent(**{**content, **changes})  # type: ignore[arg-type]
+
+    def connector(self) -> Meta:
+        return Meta(Account({SITE: "1234"}, base_url=f"{self.url}/meta"), lambda: "meta-token")
+
+    def dispatcher(self, connector: Connector | None = None, name: str = "one") -> Dispatcher:
+        connector = connector or self.connector()
+        process = Process(name, "host", "boot", 1, 1)
+        return Dispatcher(
+            connector,
+            "ads",
+            self.choices,
+            LedgerBook(self.ledger, connector.name, process, now),
+            self.http,
+            clocks=Clocks(now, self.boottime, lambda: "nonce"),
+            partitions=lambda: (0,),
+            letter=lambda _, reject: self.letters.append(reject),
+            patience_ms=3_600_000,
+        )
+
+    async def deliver(
+        self, *events: AdEvent, dispatcher: Dispatcher | None = None, came: int | None = None
+    ) -> None:
+        items = [Item(Entry(event, 0), Message(), came or now()) for event in events]
+        assert await (dispatcher or self.dispatcher()).deliver(items, lambda: False)
+
+    def states(self, provider: str = "meta") -> Counter[tuple[State, str]]:
+        with self.ledger.reading() as connection:
+            found = deliveries.counts(connection)
+        counted: Counter[tuple[State, str]] = Counter()
+        for kind, many in found.items():
+            if kind.provider == provider:
+                counted[kind.state, kind.reason or ""] += many
+        return counted
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest_asyncio.fixture
+async def rig(ledger: Ledger) -> AsyncIterator[Rig]:
+    desk = Desk()
+    async with serving(desk, "127.0.0.1", 0) as url, connect(32) as http:
+        made = Rig(desk, url, http, ledger, Choices())
+        yield made

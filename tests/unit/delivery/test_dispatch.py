@@ -1,0 +1,288 @@
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from lethe.standins.desk import Answer
+from privacy.consent import Decision
+from privacy.outcome import Reason
+from sinks.ads.contract import Limits
+from sinks.ads.meta import Meta
+from sinks.ledger.deliveries import State
+from streams.delivery import dispatch
+from streams.delivery.dispatch import Dispatcher
+
+Rig = Any  # of the conftest
+LATER = Answer(500, {"error": {"code": 2, "message": "later", "is_transient": True}})
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "FIRST_WAIT", 0.02)
+
+
+class Fresh(Meta):
+    """Meta that cannot tell twice from once."""
+
+    deduplicates = False
+
+
+def fresh(rig: Rig) -> Fresh:
+    made = rig.connector()
+    made.__class__ = Fresh
+    return made
+
+
+async def test_consented_events_arrive_once(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    events = [rig.event("a", epoch) for _ in range(7)]
+    await rig.deliver(*events)
+    assert rig.desk.taken == {("meta", each.event_id): 1 for each in events}
+    assert rig.states() == {(State.DELIVERED, ""): 7}
+
+
+async def test_what_is_delivered_again_is_not_sent_again(rig: Rig) -> None:
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    await rig.deliver(event)
+    await rig.deliver(event, dispatcher=rig.dispatcher())
+    assert len(rig.desk.calls) == 1
+
+
+async def test_without_consent_nothing_is_sent(rig: Rig) -> None:
+    given = rig.choices.change("a", Decision.GIVEN)
+    rig.choices.change("a", Decision.WITHDRAWN)
+    again = rig.choices.change("b", Decision.GIVEN)
+    await rig.deliver(rig.event("a", given), rig.event("stranger", 1), rig.event("b", given))
+    assert not rig.desk.calls
+    assert rig.states() == {
+        (State.DROPPED, Reason.CONSENT_WITHDRAWN): 1,
+        (State.DROPPED, Reason.CONSENT_UNKNOWN): 1,
+        (State.DROPPED, Reason.CONSENT_OF_ANOTHER_TIME): 1,
+    }
+    await rig.deliver(rig.event("b", again))
+    assert len(rig.desk.calls) == 1
+
+
+async def test_a_second_grant_releases_nothing_collected_before_it(rig: Rig) -> None:
+    first = rig.choices.change("a", Decision.GIVEN)
+    rig.choices.change("a", Decision.WITHDRAWN)
+    rig.choices.change("a", Decision.GIVEN)
+    await rig.deliver(rig.event("a", first))
+    assert not rig.desk.calls
+
+
+async def test_consent_is_looked_at_again_before_each_retry(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    mood = rig.desk.mood("meta")
+    mood.latency = 0.2
+    mood.answers.append(LATER)
+    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch)))
+    await asyncio.sleep(0.1)  # on its way
+    rig.choices.change("a", Decision.WITHDRAWN)
+    await delivering
+    assert len(rig.desk.calls) == 1
+    assert rig.states() == {(State.DROPPED, Reason.CONSENT_WITHDRAWN): 1}
+
+
+async def test_while_consent_is_unknown_events_wait(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    rig.choices.away = True
+    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch)))
+    await asyncio.sleep(0.2)
+    assert not rig.desk.calls
+    assert not delivering.done()
+    rig.choices.away = False
+    await delivering
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+
+
+async def test_a_request_that_cannot_begin_within_the_lease_does_not(rig: Rig) -> None:
+    """The clock jumps between the look at consent and the first byte, as after SIGSTOP."""
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    real, jumps = rig.boottime, []
+
+    def jumping() -> float:
+        jumps.append(None)
+        return real() + 60 * (len(jumps) > 3)
+
+    rig.boottime = jumping
+    dispatcher = rig.dispatcher()
+    dispatcher._http._clock = jumping
+    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch), dispatcher=dispatcher))
+    await delivering
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+
+
+async def test_innocents_of_a_refused_batch_arrive(rig: Rig, monkeypatch: Any) -> None:
+    """Meta blames nobody: halving finds the event from before Meta's time."""
+    monkeypatch.setattr(Meta, "refusal", lambda *_: None)
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    events = [rig.event("a", epoch) for _ in range(9)]
+    guilty = rig.event("a", epoch, occurred_at=1_700_000_000_000)
+    await rig.deliver(*events[:4], guilty, *events[4:])
+    assert rig.desk.taken == {("meta", each.event_id): 1 for each in events}
+    assert rig.states() == {
+        (State.DELIVERED, ""): 9,
+        (State.REFUSED, Reason.PROVIDER_REFUSED): 1,
+    }
+    assert [each.reason for each in rig.letters] == [Reason.PROVIDER_REFUSED]
+
+
+async def test_what_the_provider_would_refuse_is_not_sent(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    await rig.deliver(rig.event("a", epoch, user_agent=None), rig.event("a", epoch))
+    assert rig.states() == {(State.REFUSED, Reason.NO_USER_AGENT): 1, (State.DELIVERED, ""): 1}
+
+
+@pytest.mark.parametrize(
+    ("deduplicates", "calls", "state"),
+    [
+        (True, 2, (State.DELIVERED, "")),
+        (False, 1, (State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN)),
+    ],
+)
+async def test_a_lost_answer(
+    rig: Rig, deduplicates: bool, calls: int, state: tuple[State, str]
+) -> None:
+    """Sent again only where the provider can tell twice from once."""
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    rig.desk.mood("meta").vanish = 1
+    event = rig.event("a", epoch)
+    connector = rig.connector() if deduplicates else fresh(rig)
+    await rig.deliver(event, dispatcher=rig.dispatcher(connector))
+    assert len(rig.desk.calls) == calls
+    assert rig.states() == {state: 1}
+
+
+@pytest.mark.parametrize("deduplicates", [True, False])
+async def test_what_a_dead_dispatcher_claimed(rig: Rig, deduplicates: bool) -> None:
+    """It may or may not have been sent."""
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    connector = rig.connector() if deduplicates else fresh(rig)
+    dead = rig.dispatcher(connector)
+    dead._book.claim([dispatch.Entry(event, 0)])
+    await rig.deliver(event, dispatcher=rig.dispatcher(connector))
+    assert len(rig.desk.calls) == deduplicates
+    state = State.DELIVERED if deduplicates else State.UNCERTAIN
+    assert {each for each, _ in rig.states()} == {state}
+
+
+async def test_while_another_holds_the_partition_events_wait(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    other = rig.dispatcher(name="other")
+    await other._renew()
+    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch)))
+    await asyncio.sleep(0.1)
+    assert not rig.desk.calls
+    other._book.leave()
+    await delivering
+    assert len(rig.desk.calls) == 1
+
+
+async def test_a_throttled_provider_is_left_alone_for_as_long_as_it_says(
+    rig: Rig, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(dispatch, "LONGEST_WAIT", 0.2)
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    throttled = Answer(500, {"error": {"code": 17, "message": "slower", "is_transient": True}})
+    rig.desk.mood("meta").answers.append(throttled)
+    await rig.deliver(rig.event("a", epoch))
+    (first, _), (second, _) = rig.desk.calls
+    assert second.began - first.began >= 190
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+
+
+async def test_what_waited_too_long_is_given_up(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    rig.desk.mood("meta").answers.extend([LATER] * 3)
+    await rig.deliver(rig.event("a", epoch), came=1_700_000_000_000)
+    assert rig.states() == {(State.DROPPED, Reason.PROVIDER_AWAY): 1}
+
+
+async def test_a_stopped_provider_is_not_asked_until_somebody_had_time(
+    rig: Rig, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(dispatch, "STOPPED_WAIT", 0.2)
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    refused = Answer(403, {"error": {"code": 200, "message": "no permission"}})
+    rig.desk.mood("meta").answers.append(refused)
+    await rig.deliver(rig.event("a", epoch))
+    (first, _), (second, _) = rig.desk.calls
+    assert second.began - first.began >= 190
+
+
+async def test_limits_of_a_request_are_kept(rig: Rig, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Meta, "limits", Limits(events=3, body=1_000))
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    events = [rig.event("a", epoch) for _ in range(10)]
+    await rig.deliver(*events)
+    assert all(len(call.content["data"]) <= 3 and call.size <= 1_000 for call, _ in rig.desk.calls)
+    assert sum(rig.desk.taken.values()) == 10
+
+
+async def test_stopping_leaves_what_was_not_sent_to_be_sent(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    event = rig.event("a", epoch)
+    rig.desk.mood("meta").answers.append(LATER)
+    dispatcher = rig.dispatcher(fresh(rig))
+    item = dispatch.Item(dispatch.Entry(event, 0), None, 10**15)
+    assert not await dispatcher.deliver([item], lambda: len(rig.desk.calls) > 0)
+    assert rig.states() == {(State.RELEASED, ""): 1}
+    await rig.deliver(event, dispatcher=rig.dispatcher(fresh(rig)))
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+
+
+async def _after_withdrawal(rig: Rig, dispatcher: Dispatcher) -> Mapping[Any, int]:
+    """Give, send, withdraw, give again, and deliver what was collected under the first consent."""
+    first = rig.choices.change("a", Decision.GIVEN)
+    await rig.deliver(rig.event("a", first), dispatcher=dispatcher)
+    before = dict(rig.desk.taken)
+    rig.choices.change("a", Decision.WITHDRAWN)
+    event = rig.event("a", first)
+    await rig.deliver(event, dispatcher=dispatcher)
+    rig.choices.change("a", Decision.GIVEN)
+    await rig.deliver(rig.event("a", first), dispatcher=dispatcher)
+    return {each: times for each, times in rig.desk.taken.items() if each not in before}
+
+
+async def test_nothing_leaves_after_a_withdrawal(rig: Rig) -> None:
+    assert not await _after_withdrawal(rig, rig.dispatcher())
+
+
+async def test_without_the_barrier_it_would(rig: Rig) -> None:
+    """The suite sees a dispatcher that trusts what it knew before."""
+    rig.choices.change("stranger", Decision.GIVEN)
+    real = rig.choices.barrier
+    looks: list[None] = []
+
+    def once() -> Mapping[int, int]:
+        looks.append(None)
+        return real() if len(looks) == 1 else {0: rig.choices.applied}
+
+    rig.choices.barrier = once
+    assert await _after_withdrawal(rig, rig.dispatcher())
+
+
+async def test_without_the_epoch_it_would(rig: Rig, monkeypatch: Any) -> None:
+    """The suite sees a dispatcher that asks only whether consent is given now."""
+    given = rig.choices.standings.given
+    monkeypatch.setattr(
+        rig.choices,
+        "refusals",
+        lambda visitors, purpose, _: (~given(visitors, purpose)).astype(int) * 3,
+    )
+    assert await _after_withdrawal(rig, rig.dispatcher())
+
+
+async def test_without_the_delivery_record_it_would_be_sent_twice(
+    rig: Rig, monkeypatch: Any
+) -> None:
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    monkeypatch.setattr(
+        "streams.delivery.ledger_book.LedgerBook.claim",
+        lambda _, entries: {each.event.event_id: dispatch.Claim.NEW for each in entries},
+    )
+    await rig.deliver(event)
+    await rig.deliver(event, dispatcher=rig.dispatcher())
+    assert len(rig.desk.calls) == 2
