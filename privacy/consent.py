@@ -60,8 +60,8 @@ class Standing:
 class Consent:
     """All that one visitor of one site decided. ``NOTHING`` is a visitor nobody asked.
 
-    ``spent`` are ids of consents that are over: one of them that arrives again, however late, is
-    a duplicate and gives nothing.
+    ``spent`` names consents that are over (``once``): one of them that arrives again, however
+    late, is a duplicate and gives nothing.
     """
 
     epoch: int = 0
@@ -77,6 +77,11 @@ def epoch_of(offset: int) -> int:
     return offset + 1
 
 
+def once(purpose: str, change: str) -> str:
+    """Return what names one consent: a sender may give the changes of one click one id."""
+    return f"{purpose}/{change}"
+
+
 def apply(consent: Consent, change: Change) -> Consent:
     """Return what is in force after ``change``; the same object when it changes nothing.
 
@@ -85,14 +90,14 @@ def apply(consent: Consent, change: Change) -> Consent:
     """
     if change.epoch <= consent.epoch:
         return consent
-    if change.decision == Decision.GIVEN and change.id in consent.spent:
+    if change.decision == Decision.GIVEN and once(change.purpose, change.id) in consent.spent:
         return consent
     before = consent.standings.get(change.purpose)
     if before is not None and before.decision == change.decision:
         return Consent(change.epoch, consent.standings, consent.spent)
     spent = consent.spent
     if before is not None and before.decision == Decision.GIVEN:
-        spent |= {before.change}
+        spent |= {once(change.purpose, before.change)}
     standing = Standing(change.decision, change.epoch, change.id)
     return Consent(change.epoch, {**consent.standings, change.purpose: standing}, spent)
 
@@ -101,7 +106,11 @@ def deny(consent: Consent, purposes: Iterable[str], epoch: int) -> Consent:
     """Return what is in force after a change that cannot be read: it may have been a no to any."""
     if epoch <= consent.epoch:
         return consent
-    spent = {s.change for s in consent.standings.values() if s.decision == Decision.GIVEN}
+    spent = {
+        once(purpose, each.change)
+        for purpose, each in consent.standings.items()
+        if each.decision == Decision.GIVEN
+    }
     standings = {
         purpose: Standing(Decision.WITHDRAWN, epoch, "")
         for purpose in {*purposes, *consent.standings}

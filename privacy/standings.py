@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from privacy.consent import Change, Consent, Decision
+from privacy.consent import Change, Consent, Decision, once
 from privacy.outcome import Reason
 
 # What ``refusals`` returns: 0 is none, others are places in this tuple.
@@ -63,7 +63,7 @@ class Standings:
         if change.epoch <= self._epochs[row]:
             return
         given = change.decision == Decision.GIVEN
-        if given and _digest(change.id) in self._spent.get(row, ()):
+        if given and _digest(once(change.purpose, change.id)) in self._spent.get(row, ()):
             return
         self._epochs[row] = change.epoch
         since = self._since.get(change.purpose)
@@ -140,7 +140,7 @@ class Standings:
     def _decide(self, row: int, purpose: str, decision: Decision, epoch: int, change: str) -> None:
         given = decision == Decision.GIVEN
         self._since[purpose][row] = epoch if given else -epoch
-        self._changes[purpose][row] = _digest(change)
+        self._changes[purpose][row] = _digest(once(purpose, change))
         if given:
             self._denials.pop((row, purpose), None)
         else:

@@ -6,7 +6,7 @@ what the ledger made of it: whatever was acknowledged before ``barrier`` is know
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ class Consents:
         self._lock = threading.Lock()
         self._standings = Standings(purposes)
         self._consumer: Consumer | None = None
+        # Ends are asked for on a connection of its own: on the other one they would wait behind
+        # fetches, which the broker holds back until there is something.
+        self._asking: Consumer | None = None
         self._next: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -90,18 +93,19 @@ class Consents:
             self._forget()
 
     def _forget(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        for each in (self._consumer, self._asking):
+            if each is not None:
+                each.close()
+        self._consumer = self._asking = None
 
     def _load(self) -> None:
         """Read the compacted state, then stand where it ends in the changes."""
-        source = consumer(self._bootstrap, "consents", self._options)
-        self._consumer = source
+        source = self._consumer = consumer(self._bootstrap, "consents", self._options)
+        self._asking = consumer(self._bootstrap, "consents", self._options)
         standings = Standings(self._purposes)
         applied = dict.fromkeys(self._partitions(source, self._state), -1)
         source.assign([TopicPartition(self._state, each, OFFSET_BEGINNING) for each in applied])
-        ends = self._ends(source, self._state, applied)
+        ends = self._ends(self._state, applied)
         position = {each: low for each, (low, _) in ends.items()}
         while any(position[each] < high for each, (_, high) in ends.items()):
             for message in source.consume(AT_ONCE, 0.5):
@@ -116,7 +120,7 @@ class Consents:
                 applied[partition] = max(applied[partition], state["offset"])
                 standings.put(message.key(), _consent(state))
         self._next = {}
-        for each, (low, _) in self._ends(source, self._changes, applied).items():
+        for each, (low, _) in self._ends(self._changes, applied).items():
             self._next[each] = applied[each] + 1
             if self._next[each] < low:
                 raise ConsentUnknownError(
@@ -128,9 +132,7 @@ class Consents:
     def _catch_up(self, deadline: float) -> Mapping[int, int]:
         source = self._consumer
         assert source is not None  # noqa: S101 - barrier made it
-        ends = {
-            each: high for each, (_, high) in self._ends(source, self._changes, self._next).items()
-        }
+        ends = {each: high for each, (_, high) in self._ends(self._changes, self._next).items()}
         while any(self._next[each] < end for each, end in ends.items()):
             if time.monotonic() > deadline:
                 raise ConsentUnknownError("the consent changes could not be read in time")
@@ -165,12 +167,11 @@ class Consents:
             raise KafkaException(found.error)
         return list(found.partitions)
 
-    @staticmethod
-    def _ends(
-        source: Consumer, topic: str, partitions: Mapping[int, int]
-    ) -> Mapping[int, tuple[int, int]]:
+    def _ends(self, topic: str, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        asking = self._asking
+        assert asking is not None  # noqa: S101 - made with the consumer
         return {
-            each: source.get_watermark_offsets(TopicPartition(topic, each), timeout=2.0)
+            each: asking.get_watermark_offsets(TopicPartition(topic, each), timeout=2.0)
             for each in partitions
         }
 

@@ -50,6 +50,23 @@ def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
     return messages
 
 
+def commit(source: Consumer) -> bool:
+    """Commit what was read; False when others have it now, who will read it again."""
+    try:
+        source.commit(asynchronous=False)
+    except KafkaException as error:
+        if error.args[0].code() not in _MOVED:
+            raise
+        return False
+    return True
+
+
+_MOVED = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._NO_OFFSET,  # noqa: SLF001 - none of what was read is ours any more
+}
 _PASSING = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF}  # noqa: SLF001 - librdkafka's own codes are named so
 
 

@@ -1,4 +1,4 @@
-"""The worker's loops for ads: route, deliver, and let withdrawals be effective."""
+"""The worker's loops for consent and ads, which need a policy."""
 
 import os
 import threading
@@ -9,6 +9,8 @@ from functools import partial
 import structlog
 
 from privacy.ads import ProviderName
+from privacy.policy import Covers, Policy
+from sinks.consents import CHANGES, STATE
 from sinks.ledger import dispatchers
 from sinks.ledger.ledger import LedgerError
 from streams import metrics
@@ -18,7 +20,8 @@ from streams.delivery.dispatch import Clocks
 from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.ledger_book import LedgerBook
-from streams.delivery.settle import bury, kill, settle, this_process
+from streams.delivery.settle import bury, kill, promised_ms, settle, this_process
+from streams.lanes.consent import ConsentLane
 from streams.lanes.route import RouteLane, Router
 from streams.settings import SettingsError
 from streams.shared import Shared, now
@@ -34,9 +37,7 @@ _log = structlog.get_logger()
 
 def route(shared: Shared, stop: threading.Event) -> None:
     """Run the route lane."""
-    settings, policy = shared.settings, shared.policy
-    if policy is None:
-        raise SettingsError("policy: name the policy file; without it nobody is told anything")
+    settings, policy = shared.settings, _policy(shared)
     source = shared.consumer("route")
     source.subscribe([settings.topic("tracking-events")])
     RouteLane(
@@ -52,16 +53,31 @@ def route(shared: Shared, stop: threading.Event) -> None:
     ).run(stop)
 
 
+def consent(shared: Shared, stop: threading.Event) -> None:
+    """Run the consent lane."""
+    settings, policy = shared.settings, _policy(shared)
+    ConsentLane(
+        settings.topic(CHANGES),
+        settings.topic(STATE),
+        shared.ledger,
+        purposes=tuple(policy.purposes),
+        ads=tuple(policy.covering(Covers.ADS)),
+        consumer=shared.consumer("consent"),
+        producer=shared.producer(),
+    ).run(stop)
+
+
 def settling(shared: Shared, stop: threading.Event) -> None:
     """Let withdrawals be effective as soon as they are, and end dispatchers that stand in the way.
 
     While the ledger is away nothing becomes effective, and nothing is sent either.
     """
+    late_ms = promised_ms(shared.settings.ads.lease_seconds)
     rounds = 0
     while not stop.wait(SETTLE_SECONDS):
         here = dispatchers.here()
         try:
-            for withdrawal in settle(shared.ledger, here, now, kill):
+            for withdrawal in settle(shared.ledger, here, now, kill, late_ms):
                 seconds = (now() - withdrawal.recorded_at) / 1000
                 metrics.WITHDRAWAL_SECONDS.observe(seconds)
             if rounds % BURY_EVERY == 0:
@@ -80,8 +96,7 @@ def deliveries(shared: Shared) -> Mapping[str, Loop]:
 
 
 def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
-    settings, policy = shared.settings, shared.policy
-    assert policy is not None  # noqa: S101 - it names the provider
+    settings, policy = shared.settings, _policy(shared)
     DeliverLane(
         connector(name, settings),
         policy.providers[name].purpose,
@@ -93,8 +108,15 @@ def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
         book=LedgerBook(shared.ledger, name, this_process(name), now),
         clocks=Clocks(now, boottime, lambda: uuid.UUID(bytes=os.urandom(16), version=4).hex),
         patience_ms=int(settings.ads.patience_hours * 3_600_000),
+        lease=settings.ads.lease_seconds,
     ).run(stop)
 
 
+def _policy(shared: Shared) -> Policy:
+    if shared.policy is None:
+        raise SettingsError("policy: name the policy file; without it nobody is told anything")
+    return shared.policy
+
+
 # Loops that need a policy, by the name that ``lethe worker --only`` takes; ``deliver`` is one more.
-LOOPS: Mapping[str, Loop] = {"route": route, "settle": settling}
+LOOPS: Mapping[str, Loop] = {"consent": consent, "route": route, "settle": settling}

@@ -12,11 +12,8 @@ from typing import Any
 import faust
 import structlog
 
-from privacy.policy import Covers
 from sinks.clickhouse.rejects import RejectsTable
-from sinks.consents import CHANGES, STATE
 from streams import ads, wiring
-from streams.agents.consent import consent
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
 from streams.shared import Shared
@@ -63,17 +60,6 @@ def build_app(shared: Shared) -> faust.App:
     alerts = _sender(app, settings.topic("pipeline-alerts"))
     letters = _raw(app, settings.topic("dead-letters"))
     app.agent(letters, name="dead-letters")(_fatal(app, dead_letters(rejects, alerts)))
-    if shared.policy is not None:
-        target = settings.topic(STATE)
-        agent = consent(
-            shared.ledger,
-            target,
-            tuple(shared.policy.purposes),
-            tuple(shared.policy.covering(Covers.ADS)),
-            _sender(app, target),
-        )
-        changes = _raw(app, settings.topic(CHANGES))
-        app.agent(changes, name="consent")(_fatal(app, agent))
     return app
 
 

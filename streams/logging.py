@@ -21,6 +21,8 @@ FIELDS = frozenset(
         "where",
         "error",
         "reason",
+        "part",
+        "provider",
         "site",
         "topic",
         "partition",

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
 from mode import Service
+
+_log = structlog.get_logger()
 
 Loop = Callable[[threading.Event], None]
 
@@ -18,6 +21,7 @@ class InThread(Service):  # type: ignore[misc]  # mode is not typed
 
     def __init__(self, name: str, loop: Loop) -> None:
         super().__init__()
+        self._name = name
         self._loop_function = loop
         self._flag = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
@@ -38,4 +42,5 @@ class InThread(Service):  # type: ignore[misc]  # mode is not typed
 
     def _ended(self, done: "asyncio.Future[None]") -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
+            _log.error("part_failed", part=self._name, exc_info=error)
             asyncio.get_running_loop().create_task(self.crash(error))

@@ -20,6 +20,8 @@ COMMANDS = {
     "simulate": "Send made-up traffic through the collector.",
     "report": "Print statistics: cities, pages, referrers and more.",
     "policy": "Check the privacy policy file, or show who gets what on which consent.",
+    "consent": "Show what a visitor chose, or export the proof of a site's consents.",
+    "deliveries": "Show what became of the events for ad providers, and of withdrawals.",
     "standins": "Run local stand-ins for the ad providers.",
     "status": "Show lag, rates and rejects by reason.",
     "geo": "Build, update and describe the city tables.",

@@ -1,6 +1,5 @@
 """``lethe collect``: the HTTP entrance as a process of its own."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -15,23 +14,36 @@ def collect(
         int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")
     ] = None,
 ) -> None:
-    """Run the HTTP collector until Ctrl-C. Defaults come from the settings."""
-    import asyncio
+    """Run the HTTP collector until Ctrl-C. Defaults come from the settings.
 
+    With a policy in the settings it takes and tells consent, too.
+    """
+    import asyncio
+    from contextlib import ExitStack
+
+    from lethe.cli.common import errors_told, open_ledger, policy_of, warn_of_unknown_sites
+    from streams.collector.ledger_consents import ConsentsOfLedger
     from streams.collector.server import serve
     from streams.logging import configure
-    from streams.settings import SettingsError, load
+    from streams.settings import load
 
     configure("collector")
-    try:
+    with errors_told("collect"), ExitStack() as stack:
         settings = load()
+        policy = policy_of(settings)
+        consents = None
+        if policy is not None:
+            warn_of_unknown_sites("collect", policy, settings)
+            ledger = open_ledger(settings)
+            stack.callback(ledger.close)
+            consents = ConsentsOfLedger(ledger)
         asyncio.run(
             serve(
                 settings,
                 settings.collector.host if host is None else host,
                 settings.collector.port if port is None else port,
+                policy=policy,
+                consents=consents,
                 ready=lambda address: typer.echo(f"Collector: {address}"),
             )
         )
-    except (SettingsError, OSError) as error:
-        sys.exit(f"lethe collect: {error}")

@@ -17,12 +17,27 @@ def worker(
     """Run the lanes and agents until Ctrl-C or SIGTERM, which finish the batch in hand.
 
     Parts: anonymise, anonymise-raw, load (lanes), close (publishes days that are over), agents
-    (dead letters). Several workers share the partitions. Metrics: http://127.0.0.1:9464/metrics
-    (setting metrics_port).
+    (dead letters). With a policy also: consent (changes into the ledger), route (events to the
+    topics of ad providers), deliver (sends them), settle (lets withdrawals be effective; wanted on
+    every host with deliver).
+    Several workers share the partitions. Metrics: http://127.0.0.1:9464/metrics (setting
+    metrics_port).
 
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """
+    from lethe.cli.common import errors_told, policy_of, warn_of_unknown_sites
+    from streams.delivery.connectors import connector
     from streams.run import run_worker
-    from streams.settings import load
+    from streams.settings import SettingsError, load
 
-    raise typer.Exit(run_worker(load(), only))
+    with errors_told("worker"):
+        settings = load()
+        policy = policy_of(settings)
+        if policy is not None:
+            warn_of_unknown_sites("worker", policy, settings)
+            if only is None or "deliver" in only:
+                for provider in policy.providers:
+                    connector(provider, settings)  # now, when somebody is here to read what lacks
+        elif wants := {"consent", "route", "deliver", "settle"} & set(only or ()):
+            raise SettingsError(f"policy: name the policy file; {', '.join(sorted(wants))} need it")
+        raise typer.Exit(run_worker(settings, only))

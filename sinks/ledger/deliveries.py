@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, delete, func, literal, select, update
 
@@ -30,12 +30,17 @@ _AT_ONCE = 10_000  # of the 32,766 values that a statement of SQLite may have
 
 
 class Finish(NamedTuple):
-    """What became of one event. ``ticket`` is the provider's name for an ACCEPTED request."""
+    """What became of one event. ``ticket`` is the provider's name for an ACCEPTED request.
+
+    ``begun_at`` is when the first byte of the last request with it was written, in milliseconds
+    since 1970: the proof that it was before a withdrawal was effective. None: none was.
+    """
 
     event_id: str
     state: State
     reason: Reason | None = None
     ticket: str | None = None
+    begun_at: int | None = None
 
 
 class Open(NamedTuple):
@@ -172,10 +177,11 @@ def _set(
     allowed: tuple[State, ...],
 ) -> None:
     # What went in one request mostly ends alike: one statement for each way to end.
-    alike: dict[tuple[State, Reason | None, str | None], list[str]] = defaultdict(list)
-    for each in results:
-        alike[each.state, each.reason, each.ticket].append(each.event_id)
-    for (state, reason, ticket), event_ids in alike.items():
+    alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for event_id, *end in results:
+        alike[tuple(end)].append(event_id)
+    for (state, reason, ticket, begun_at), event_ids in alike.items():
+        begun = deliveries.c.begun_at if begun_at is None else begun_at
         for start in range(0, len(event_ids), _AT_ONCE):
             connection.execute(
                 update(deliveries)
@@ -184,5 +190,5 @@ def _set(
                     deliveries.c.event_id.in_(event_ids[start : start + _AT_ONCE]),
                     deliveries.c.state.in_(allowed),
                 )
-                .values(state=state, reason=reason, ticket=ticket, at=at)
+                .values(state=state, reason=reason, ticket=ticket, begun_at=begun, at=at)
             )

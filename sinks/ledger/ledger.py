@@ -27,11 +27,12 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writing, self._reading = engine, engine
+        self._writing, self._passing, self._reading = engine, engine, engine
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", sqlite.set_up)
             event.listen(engine, "begin", _begin)
             self._writing = engine.execution_options(writes=True)
+            self._passing = engine.execution_options(writes=True, durable=False)
         else:
             self._reading = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -67,6 +68,17 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def passing(self) -> Iterator[Connection]:
+        """Give a transaction that may be forgotten when the power fails, and takes a hundredth.
+
+        For what means nothing after that, as leases. Raise LedgerError.
+        """
+        with _errors_without_values(), self._passing.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one moment of the ledger, and waits for nobody.
 
@@ -90,7 +102,9 @@ def _errors_without_values() -> Iterator[None]:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes, durable = options.get("writes", False), options.get("durable", True)
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
     # IMMEDIATE: one that reads first and then writes would be refused, whatever the busy timeout.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -20,7 +20,6 @@ def set_up(connection: sqlite3.Connection, _: object) -> None:
     connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=FULL")  # a commit outlives the loss of power
     until = time.monotonic() + BUSY_SECONDS
     while True:
         # Two that create the file at once may both be refused here, whatever the busy timeout.

@@ -119,6 +119,7 @@ deliveries = Table(
     _must("state", Text),
     Column("reason", Text),
     Column("ticket", Text),
+    Column("begun_at", BigInteger),  # first byte of the last request with it
     _must("at", BigInteger),
     _must("tries", Integer),
 )

@@ -20,12 +20,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an event. ``ticket`` asks an ACCEPTED one's provider."""
+    """What became of an event; see ``sinks.ledger.deliveries.Finish``."""
 
     entry: Entry
     state: State
     reason: Reason | None = None
     ticket: str | None = None
+    begun_at: int | None = None
 
 
 class Claim(StrEnum):

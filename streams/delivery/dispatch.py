@@ -14,6 +14,7 @@ effective at once (``streams.delivery.settle``).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,13 +27,13 @@ from privacy.standings import REFUSALS
 from sinks.ads.contract import Connector, Outcome, Response, Verdict
 from sinks.consents import ConsentUnknownError
 from sinks.ledger.deliveries import State
+from sinks.ledger.ledger import LedgerError
 from streams import metrics
 from streams.delivery.book import Book, Claim, Entry, HeldError, Result
 from streams.delivery.http import Attempt, Http, LostError, TooLateError
 from streams.delivery.pace import Pace
 from streams.lanes.batch import Source
 
-LEASE_SECONDS = 2.0
 RENEW_SECONDS = 0.2
 AT_ONCE = 32  # requests of one round
 FIRST_WAIT = 0.2  # seconds before the first retry; doubled for each further one
@@ -41,6 +42,8 @@ STOPPED_WAIT = 60.0
 TOKEN_TRIES = 3
 FAILURES = 5  # in a row, and one request at a time tries whether the provider is back
 
+# Nothing may be sent while it is so; it passes.
+_NOT_NOW = (ConsentUnknownError, HeldError, LedgerError)
 _SETTLED = {
     Verdict.DELIVERED: State.DELIVERED,
     Verdict.ACCEPTED: State.ACCEPTED,
@@ -62,12 +65,16 @@ class Consents(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """An event, the message it came in, when that came (milliseconds), and whether it is ours."""
+    """An event, the message it came in, when that came, and whether it is ours.
+
+    ``begun_at`` is when the last request with it began. Times in milliseconds since 1970.
+    """
 
     entry: Entry
     source: Source
     came: int
     claimed: bool = False
+    begun_at: int | None = None
 
     @property
     def event(self) -> AdEvent:
@@ -115,8 +122,12 @@ class Dispatcher:
         partitions: Callable[[], Sequence[int]],
         letter: Callable[[Source, Reject], None],
         patience_ms: int,
+        lease: float,
     ) -> None:
-        """Give an event up after ``patience_ms``; ``letter`` is told what a provider refused."""
+        """Give an event up after ``patience_ms``; ``letter`` is told what a provider refused.
+
+        A look at consent is good for ``lease`` seconds.
+        """
         self._connector = connector
         self._purpose = purpose
         self._consents = consents
@@ -126,6 +137,7 @@ class Dispatcher:
         self._partitions = partitions
         self._letter = letter
         self._patience = patience_ms
+        self._lease = lease
         self._pace = Pace(connector.limits)
         self._gate = asyncio.Lock()
         self._health = _Health()
@@ -153,16 +165,21 @@ class Dispatcher:
             try:
                 async with self._gate:
                     await self._renew()
-            except (ConsentUnknownError, HeldError):
-                await asyncio.to_thread(self._book.leave)
+            except _NOT_NOW:
+                await self._leave()
             await asyncio.sleep(RENEW_SECONDS)
         async with self._gate:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Hold nothing; where the ledger is away, the lease runs out."""
+        with suppress(LedgerError):
             await asyncio.to_thread(self._book.leave)
 
     async def _renew(self) -> float:
         """Know all consents acknowledged by now and hold a lease; return its end (boottime)."""
         passed = await asyncio.to_thread(self._consents.barrier)
-        until = self._clocks.boottime() + LEASE_SECONDS
+        until = self._clocks.boottime() + self._lease
         ours = {each: passed[each] for each in self._partitions()}
         await asyncio.to_thread(self._book.hold, ours, until)
         return until
@@ -227,17 +244,19 @@ class Dispatcher:
         async with self._gate:
             try:
                 until = await self._renew()
-            except (ConsentUnknownError, HeldError) as error:
+                parcels = await self._claim(await self._consented(parcels))
+            except _NOT_NOW as error:
                 _log.warning("ads_held", provider=self._connector.name, reason=type(error).__name__)
-                await asyncio.to_thread(self._book.leave)
-                return [self._later(parcel, FIRST_WAIT) for parcel in parcels]
-            parcels = await self._claim(await self._consented(parcels))
+                await self._leave()
+                return await self._patient([self._later(each, FIRST_WAIT, 0) for each in parcels])
             sent = [self._attempt(parcel, until) for parcel in parcels]
             tasks = [asyncio.create_task(self._http.send(attempt)) for attempt in sent]
             await asyncio.gather(*(attempt.settled.wait() for attempt in sent))
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         again: list[Parcel] = []
-        for parcel, answer in zip(parcels, answers, strict=True):
+        for parcel, attempt, answer in zip(parcels, sent, answers, strict=True):
+            for item in parcel.items:
+                item.begun_at = attempt.begun_at or item.begun_at
             again += await self._settle(parcel, answer)
         return again
 
@@ -260,7 +279,9 @@ class Dispatcher:
             kept = []
             for item in parcel.items:
                 if reason := refused.get(id(item)):
-                    results.append(Result(item.entry, State.DROPPED, reason))
+                    results.append(
+                        Result(item.entry, State.DROPPED, reason, begun_at=item.begun_at)
+                    )
                 else:
                     kept.append(item)
             parcel.items = kept
@@ -311,7 +332,10 @@ class Dispatcher:
                 self._health = _Health()
             reason = Reason.PROVIDER_UNCERTAIN if state == State.UNCERTAIN else None
             await self._finish(
-                [Result(each.entry, state, reason, outcome.ticket) for each in parcel.items]
+                [
+                    Result(each.entry, state, reason, outcome.ticket, each.begun_at)
+                    for each in parcel.items
+                ]
             )
             return []
         if outcome.verdict == Verdict.REFUSED:
@@ -347,7 +371,10 @@ class Dispatcher:
         for item in blamed:
             self._letter(item.source, Reject(Reason.PROVIDER_REFUSED, "deliver"))
         await self._finish(
-            [Result(item.entry, State.REFUSED, Reason.PROVIDER_REFUSED) for item in blamed]
+            [
+                Result(i.entry, State.REFUSED, Reason.PROVIDER_REFUSED, begun_at=i.begun_at)
+                for i in blamed
+            ]
         )
         return [Parcel(innocent, parcel.tries)] if innocent else []
 
@@ -357,7 +384,9 @@ class Dispatcher:
         over = [i for parcel in parcels for i in parcel.items if i.came < oldest]
         if over:
             reason = Reason.PROVIDER_AWAY
-            await self._finish([Result(i.entry, State.DROPPED, reason) for i in over])
+            await self._finish(
+                [Result(i.entry, State.DROPPED, reason, begun_at=i.begun_at) for i in over]
+            )
             for parcel in parcels:
                 parcel.items = [item for item in parcel.items if item.came >= oldest]
         return [parcel for parcel in parcels if parcel.items]
@@ -370,7 +399,13 @@ class Dispatcher:
     async def _finish(self, results: Sequence[Result]) -> None:
         if not results:
             return
-        await asyncio.to_thread(self._book.finish, results)
+        while True:  # what was sent must be written down, however long that takes
+            try:
+                await asyncio.to_thread(self._book.finish, results)
+                break
+            except LedgerError as error:
+                _log.warning("ledger_down", provider=self._connector.name, reason=str(error))
+                await asyncio.sleep(FIRST_WAIT)
         for result in results:
             metrics.ADS_SETTLED.labels(
                 self._connector.name, result.state, result.reason or ""

@@ -39,12 +39,17 @@ def boottime() -> float:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try. ``settled`` is set when it has begun or never will; ``begun`` tells which."""
+    """One try. ``settled`` is set when it has begun or never will; ``begun_at`` tells which."""
 
     request: Request
     deadline: float  # boottime
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    begun: bool = False
+    begun_at: int | None = None  # milliseconds since 1970
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether its first byte was written."""
+        return self.begun_at is not None
 
 
 class Http:
@@ -90,7 +95,7 @@ async def connect(most: int, clock: Callable[[], float] = boottime) -> AsyncIter
 
     async def written(_: object, context: SimpleNamespace, __: object) -> None:
         attempt: Attempt = context.trace_request_ctx
-        attempt.begun = True
+        attempt.begun_at = time.time_ns() // 1_000_000
         attempt.settled.set()
 
     trace.on_connection_create_end.append(before)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 from confluent_kafka import Consumer, TopicPartition
@@ -11,8 +12,9 @@ from privacy.ads import AdEvent
 from privacy.outcome import Reason, Reject
 from schemas.codec import WireError, decode
 from sinks.ads.contract import Connector, Verdict
-from sinks.kafka import BatchProducer, poll
+from sinks.kafka import BatchProducer, commit, poll
 from sinks.ledger.deliveries import State
+from sinks.ledger.ledger import LedgerError
 from streams.delivery.book import Book, Entry
 from streams.delivery.dispatch import AT_ONCE, Clocks, Consents, Dispatcher, Item
 from streams.delivery.http import Attempt, Http, LostError, TooLateError, connect
@@ -42,8 +44,9 @@ class DeliverLane:
         book: Book,
         clocks: Clocks,
         patience_ms: int,
+        lease: float,
     ) -> None:
-        """Give an event up after ``patience_ms``."""
+        """Give an event up after ``patience_ms``; ``lease`` in seconds."""
         self.name = f"deliver-{connector.name}"
         self._connector = connector
         self._purpose = purpose
@@ -55,6 +58,7 @@ class DeliverLane:
         self._book = book
         self._clocks = clocks
         self._patience = patience_ms
+        self._lease = lease
         self._assigned: tuple[int, ...] = ()
         self._lost = False
 
@@ -65,6 +69,8 @@ class DeliverLane:
         )
         try:
             asyncio.run(self._run(stop.is_set))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         finally:
             self._consumer.close()
 
@@ -80,6 +86,7 @@ class DeliverLane:
                 partitions=lambda: self._assigned,
                 letter=self._letter,
                 patience_ms=self._patience,
+                lease=self._lease,
             )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(dispatcher.keep(stopped))
@@ -93,7 +100,7 @@ class DeliverLane:
             self._lost = False
             if messages and await self._deliver(dispatcher, messages, stopped):
                 await asyncio.to_thread(self._producer.stored)
-                await asyncio.to_thread(self._consumer.commit, asynchronous=False)
+                await asyncio.to_thread(commit, self._consumer)
 
     async def _deliver(
         self, dispatcher: Dispatcher, messages: Sequence[Source], stopped: Callable[[], bool]
@@ -125,9 +132,10 @@ class DeliverLane:
     async def _ask(self, http: Http, stopped: Callable[[], bool]) -> None:
         """Ask what became of requests that were taken and are judged later."""
         while not stopped():
-            tickets = await asyncio.to_thread(self._book.tickets, self._assigned)
-            for ticket, event_ids in tickets.items():
-                await self._ask_one(http, ticket, event_ids)
+            with suppress(LedgerError):
+                tickets = await asyncio.to_thread(self._book.tickets, self._assigned)
+                for ticket, event_ids in tickets.items():
+                    await self._ask_one(http, ticket, event_ids)
             for _ in range(int(POLL_SECONDS / WAIT_SECONDS)):
                 if stopped():
                     return
@@ -140,10 +148,9 @@ class DeliverLane:
             outcome = self._connector.read_poll(await http.send(attempt), len(event_ids))
         except (TooLateError, LostError):
             return
-        if outcome is None or outcome.verdict not in _JUDGED:
+        if outcome is None or outcome.verdict in _ASK_AGAIN:
             return
-        state = _JUDGED[outcome.verdict]
-        reason = None if state == State.DELIVERED else Reason.PROVIDER_REFUSED
+        state, reason = _JUDGED.get(outcome.verdict, (State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN))
         await asyncio.to_thread(self._book.judge, event_ids, state, reason)
 
     def _item(self, message: Source) -> Item | None:
@@ -187,7 +194,7 @@ class DeliverLane:
 
 
 _JUDGED = {
-    Verdict.DELIVERED: State.DELIVERED,
-    Verdict.REFUSED: State.REFUSED,
-    Verdict.UNCERTAIN: State.UNCERTAIN,
+    Verdict.DELIVERED: (State.DELIVERED, None),
+    Verdict.REFUSED: (State.REFUSED, Reason.PROVIDER_REFUSED),
 }
+_ASK_AGAIN = {Verdict.UNAUTHORISED, Verdict.THROTTLED}

@@ -28,7 +28,7 @@ class LedgerBook:
 
     def hold(self, passed: Mapping[int, int], until: float) -> None:
         """Hold partitions; see ``Book``."""
-        with self._ledger.transaction() as connection:
+        with self._ledger.passing() as connection:
             self._drop(connection, self._held - passed.keys())
             for partition, offset in sorted(passed.items()):
                 lease = Lease(
@@ -46,7 +46,7 @@ class LedgerBook:
     def leave(self) -> None:
         """Hold nothing; see ``Book``."""
         if self._held:
-            with self._ledger.transaction() as connection:
+            with self._ledger.passing() as connection:
                 self._drop(connection, self._held)
             self._held = set()
 
@@ -78,7 +78,13 @@ class LedgerBook:
                 connection,
                 self._provider,
                 [
-                    Finish(each.entry.event.event_id, each.state, each.reason, each.ticket)
+                    Finish(
+                        each.entry.event.event_id,
+                        each.state,
+                        each.reason,
+                        each.ticket,
+                        each.begun_at,
+                    )
                     for each in results
                 ],
                 now,

@@ -21,18 +21,29 @@ from sinks.ledger import dispatchers, withdrawals
 from sinks.ledger.dispatchers import Here, Lease, Process
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.withdrawals import Withdrawal
+from streams.delivery.http import ANSWER_SECONDS
 
-LATE_MS = 7_000  # lease 2 s, answer 3 s, kill 2 s: later than this somebody is told
+KILL_SECONDS = 2.0  # to end a process that stands in the way
 
 _log = structlog.get_logger()
 
 
+def promised_ms(lease_seconds: float) -> int:
+    """Return how long a withdrawal takes at most to be effective: lease, answer, and kill."""
+    return int((lease_seconds + ANSWER_SECONDS + KILL_SECONDS) * 1000)
+
+
 def settle(
-    ledger: Ledger, here: Here, now: Callable[[], int], kill: Callable[[Process], None]
+    ledger: Ledger,
+    here: Here,
+    now: Callable[[], int],
+    kill: Callable[[Process], None],
+    late_ms: int,
 ) -> Sequence[Withdrawal]:
     """Let withdrawals be effective that are, and return them. To be called again and again.
 
-    ``now`` gives milliseconds since 1970; ``kill`` ends a process of this host.
+    ``now`` gives milliseconds since 1970; ``kill`` ends a process of this host. Somebody is told
+    of a withdrawal that takes longer than ``late_ms``.
     """
     effective: list[Withdrawal] = []
     for partition in range(topics()[CHANGES].partitions):
@@ -43,12 +54,14 @@ def settle(
             continue
         for lease in leases:
             _end(ledger, lease, waiting, here, kill)
-        with ledger.transaction() as connection:
+        with ledger.reading() as connection:
             passed = [lease.passed for lease in dispatchers.held(connection, partition)]
-            last = min([*passed, waiting[-1].offset + 1]) - 1
-            effective += withdrawals.settle(connection, partition, last, now())
-        if now() - waiting[0].recorded_at > LATE_MS and last < waiting[0].offset:
-            _log.error("withdrawal_not_effective", partition=partition, seconds=LATE_MS / 1000)
+        last = min([*passed, waiting[-1].offset + 1]) - 1
+        if last >= waiting[0].offset:
+            with ledger.transaction() as connection:
+                effective += withdrawals.settle(connection, partition, last, now())
+        if now() - waiting[0].recorded_at > late_ms and last < waiting[0].offset:
+            _log.error("withdrawal_not_effective", partition=partition, seconds=late_ms / 1000)
     return effective
 
 
@@ -81,7 +94,7 @@ def _end(
 
 
 def _drop(ledger: Ledger, lease: Lease) -> None:
-    with ledger.transaction() as connection:
+    with ledger.passing() as connection:
         dispatchers.drop(connection, lease.provider, lease.partition, lease.process.id)
 
 

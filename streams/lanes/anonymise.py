@@ -15,7 +15,7 @@ from confluent_kafka import Consumer
 
 from privacy.outcome import Reason, Reject
 from schemas.columns import arrow_schema, decode_batch, encode_batch
-from sinks.kafka import BatchProducer, poll
+from sinks.kafka import BatchProducer, commit, poll
 from streams import metrics
 from streams.lanes.batch import Batch, Result, Source
 from streams.lanes.brake import Brake
@@ -102,6 +102,6 @@ class AnonymiseLane:
             [dead_letter(source, reject, self.name, now) for source, reject in result.rejects],
         )
         self._producer.stored()
-        self._consumer.commit(asynchronous=False)
-        self._committed(self._consumer, messages)
+        if commit(self._consumer):
+            self._committed(self._consumer, messages)
         metrics.batch_done(self.name, len(result.values), result.rejects, result.remarks)

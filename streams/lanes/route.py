@@ -25,7 +25,7 @@ from privacy.policy import Policy, Provider
 from privacy.standings import NO_EPOCH, REFUSALS
 from schemas.codec import encode
 from schemas.columns import decode_batch
-from sinks.kafka import BatchProducer, poll
+from sinks.kafka import BatchProducer, commit, poll
 from streams import metrics
 from streams.lanes.batch import Batch, Source
 from streams.lanes.rules import Rules
@@ -211,7 +211,7 @@ class RouteLane:
                 metrics.ADS_ROUTED.labels(provider).inc(len(events))
                 passed += len(events)
         self._producer.stored()
-        self._consumer.commit(asynchronous=False)
+        commit(self._consumer)
         metrics.batch_done(self.name, passed, (), {})
 
     def _routed(self, rows: pa.Table) -> Mapping[str, list[Routed]]:

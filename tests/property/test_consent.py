@@ -123,3 +123,10 @@ def test_a_no_counts_whatever_its_id() -> None:
         ("a", Decision.WITHDRAWN),
     )
     assert refusal(consent, "ads", 3) == Reason.CONSENT_WITHDRAWN
+
+
+def test_a_consent_that_is_over_spends_no_other_with_its_id() -> None:
+    """A sender may give the changes of one click one id."""
+    consent = log_of(("a", Decision.GIVEN), ("b", Decision.WITHDRAWN))
+    consent = apply(consent, Change("a", "location", Decision.GIVEN, 3))
+    assert refusal(consent, "location", 3) is None

@@ -80,6 +80,7 @@ CREATE TABLE deliveries (
     state TEXT NOT NULL,
     reason TEXT,
     ticket TEXT,
+    begun_at BIGINT,
     at BIGINT NOT NULL,
     tries INTEGER NOT NULL,
     PRIMARY KEY (provider, event_id)

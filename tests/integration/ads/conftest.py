@@ -132,7 +132,14 @@ def settings(settings: Settings, standins: StandIns, tmp_path: Path) -> Settings
         x={"pixels": {SITE: "o8z6j"}, "base_url": f"{at}/x"},
     )
     return settings.model_copy(
-        update={"policy": policy, "ads": ads, "secrets_dir": secrets, "metrics_port": 0}
+        update={
+            "policy": policy,
+            "ads": ads,
+            "secrets_dir": secrets,
+            "metrics_port": 0,
+            # What a dead worker held goes to another this soon.
+            "kafka": settings.kafka.model_copy(update={"session_seconds": 6.0}),
+        }
     )
 
 
@@ -257,6 +264,7 @@ class Workers:
         self._settings = settings
         self._folder = folder
         self.supervisor = Supervisor()
+        self.supervisor.start()
 
     def start(self, name: str, *parts: str) -> Process:
         only = [word for part in parts for word in ("--only", part)]
@@ -277,12 +285,14 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
     made.supervisor.stop()
 
 
-def wait(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+def wait(
+    true: Callable[[], object], what: str | Callable[[], str], seconds: float = PATIENCE
+) -> None:
     """Wait for a condition; fail, saying what did not come, when it does not."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what}")
+            pytest.fail(f"waited {seconds:g} s for {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
 
 

@@ -138,7 +138,7 @@ def test_two_who_change_one_visitor_s_consent_at_once_lose_none(
     ledger: Ledger, change: Make
 ) -> None:
     """Each partition has one reader; but one that was paused may still believe to be it."""
-    start = threading.Barrier(2)
+    start = threading.Barrier(2, timeout=20)
 
     def work(offset: int, purpose: str) -> None:
         for n in range(10):

@@ -141,7 +141,7 @@ def test_only_what_is_over_for_long_is_forgotten(ledger: Ledger) -> None:
 
 def test_threads_that_want_the_same_events_share_them(ledger: Ledger) -> None:
     """In whatever order they name them."""
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=20)
 
     def work(number: int) -> list[set[str]]:
         won = []

@@ -65,7 +65,7 @@ def test_here_is_one_machine_whose_clock_goes_on() -> None:
 
 @pytest.mark.parametrize("former", [False, True])
 def test_of_many_that_want_a_partition_at_once_one_gets_it(ledger: Ledger, former: bool) -> None:
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=20)
     for partition in range(10 if former else 0):
         take(ledger, replace(ONE, partition=partition))
         let_go(ledger, replace(ONE, partition=partition))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, MetaData, inspect, text
+from sqlalchemy import URL, MetaData, create_engine, inspect, text
 
 from sinks.clickhouse.migrate import Migration, MigrationError, read
 from sinks.ledger.inbox import Position, first
@@ -86,7 +86,8 @@ def test_a_ledger_of_a_newer_release_is_refused(ledger: Ledger, url: URL) -> Non
 def test_several_processes_open_and_write_at_once(url: URL) -> None:
     code = (
         "import sys; from sinks.ledger.ledger import Ledger;"
-        "from sinks.ledger.inbox import Position, first; sys.stdin.read();"
+        "from sinks.ledger.inbox import Position, first;"
+        "print('ready', flush=True); sys.stdin.read();"
         "ledger = Ledger.open(sys.argv[1]); won = 0\n"
         "for offset in range(20):\n"
         "    with ledger.transaction() as connection:\n"
@@ -99,11 +100,29 @@ def test_several_processes_open_and_write_at_once(url: URL) -> None:
         for _ in range(3)
     ]
     for process in started:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
         assert process.stdin
         process.stdin.close()
     won = [int(process.stdout.read()) for process in started if process.stdout]
     assert [process.wait() for process in started] == [0, 0, 0]
     assert sum(won) == 20, "each message is handled by exactly one"
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_who_opens_while_another_migrates_waits_for_its_end(url: URL) -> None:
+    """In SQLite any writer does."""
+    first_to_come = Ledger(create_engine(url))
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with first_to_come.transaction() as connection:
+            migrate(connection)
+            opening = pool.submit(Ledger.open, url)
+            while not connection.scalar(waiting):
+                assert not opening.done()
+        opening.result().close()
+    first_to_come.close()
 
 
 def test_what_raises_is_not_kept(ledger: Ledger) -> None:
@@ -136,7 +155,7 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
 def test_one_that_reads_before_it_writes_waits_for_its_turn(ledger: Ledger) -> None:
     """In SQLite it would be refused at once if its transaction began as a reader's."""
     count = text('SELECT coalesce(sum("offset"), 0) FROM positions')
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=20)
 
     def work(partition: int) -> None:
         start.wait()

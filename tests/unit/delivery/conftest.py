@@ -127,6 +127,7 @@ class Rig:
             partitions=lambda: (0,),
             letter=lambda _, reject: self.letters.append(reject),
             patience_ms=3_600_000,
+            lease=2.0,
         )
 
     async def deliver(
