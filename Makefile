@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench lock setup
+.PHONY: demo test check bench bench-ads lock setup chaos
 
 setup: $(VENV)/ready
 
@@ -19,7 +19,10 @@ demo: setup
 
 test: check
 	$(VENV)/bin/pytest -n 2
-	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 -m broker
+	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 -m "broker and not chaos"
+
+chaos: setup
+	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos
 
 check: setup
 	$(VENV)/bin/ruff format --check .
@@ -29,6 +32,9 @@ check: setup
 
 bench: setup
 	$(VENV)/bin/python -m bench
+
+bench-ads: setup
+	$(VENV)/bin/python -m bench.ads
 
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt

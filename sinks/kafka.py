@@ -3,7 +3,14 @@
 import threading
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 # The embedded broker answers a fetch with the whole backlog, whatever the limits; Apache Kafka
 # keeps to them and never comes near this.
@@ -50,10 +57,20 @@ def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
     return messages
 
 
-def commit(source: Consumer) -> bool:
-    """Commit what was read; False when others have it now, who will read it again."""
+def commit(source: Consumer, messages: Sequence[Message]) -> bool:
+    """Commit ``messages``, all that was read; False when others have them now, and read them again.
+
+    They, and not what the client handed over last: that may have been something else since.
+    """
+    after: dict[tuple[str, int], int] = {}
+    for message in messages:
+        place = message.topic(), message.partition()
+        after[place] = max(after.get(place, 0), message.offset() + 1)
     try:
-        source.commit(asynchronous=False)
+        source.commit(
+            offsets=[TopicPartition(*place, offset) for place, offset in after.items()],
+            asynchronous=False,
+        )
     except KafkaException as error:
         if error.args[0].code() not in _MOVED:
             raise

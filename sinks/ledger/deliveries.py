@@ -1,7 +1,7 @@
 """What became of each event at each provider, so that at most one call for it takes effect."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -123,8 +123,10 @@ def states(
     return {event_id: State(state) for event_id, state in connection.execute(query)}
 
 
-def unfinished(connection: Connection, provider: str, partition: int) -> list[Open]:
-    """Return a partition's open events.
+def unfinished(
+    connection: Connection, provider: str, partition: int, states: Sequence[State] = OPEN
+) -> list[Open]:
+    """Return a partition's open events, in these states.
 
     To who has just taken the partition over, CLAIMED ones are those its former dispatcher died
     with: each may or may not have been sent.
@@ -139,7 +141,7 @@ def unfinished(connection: Connection, provider: str, partition: int) -> list[Op
         deliveries.c.provider == provider,
         deliveries.c.partition == partition,
         # Written out, or SQLite would not see that the index is of just these.
-        deliveries.c.state.in_([literal(each, Text, literal_execute=True) for each in OPEN]),
+        deliveries.c.state.in_([literal(each, Text, literal_execute=True) for each in states]),
     )
     return [
         Open(row.event_id, row.site, State(row.state), row.ticket, row.at)

@@ -1,7 +1,8 @@
 """The ledger's database: opening it, and transactions on it."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -28,9 +29,12 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writing, self._passing, self._reading = engine, engine, engine
+        # SQLite lets those that wait for it in at random: in one process they stand in line.
+        self._line: AbstractContextManager[object] = nullcontext()
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", sqlite.set_up)
             event.listen(engine, "begin", _begin)
+            self._line = threading.Lock()
             self._writing = engine.execution_options(writes=True)
             self._passing = engine.execution_options(writes=True, durable=False)
         else:
@@ -64,7 +68,7 @@ class Ledger:
 
         In SQLite one writes at a time, and the others wait. Raise LedgerError.
         """
-        with _errors_without_values(), self._writing.begin() as connection:
+        with self._line, _errors_without_values(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -73,7 +77,7 @@ class Ledger:
 
         For what means nothing after that, as leases. Raise LedgerError.
         """
-        with _errors_without_values(), self._passing.begin() as connection:
+        with self._line, _errors_without_values(), self._passing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield connection

@@ -35,7 +35,7 @@ from streams.delivery.pace import Pace
 from streams.lanes.batch import Source
 
 RENEW_SECONDS = 0.2
-AT_ONCE = 32  # requests of one round
+AT_ONCE = 128  # requests of one round
 FIRST_WAIT = 0.2  # seconds before the first retry; doubled for each further one
 LONGEST_WAIT = 30.0
 STOPPED_WAIT = 60.0
@@ -144,7 +144,7 @@ class Dispatcher:
 
     async def deliver(self, items: Sequence[Item], stopped: Callable[[], bool]) -> bool:
         """Settle every event; return whether that was done before ``stopped`` said so."""
-        parcels = deque(self._pack(await self._refuse(items)))
+        parcels = deque(self._pack(await self._sift(await self._refuse(items))))
         while parcels and not stopped():
             ready, wait = self._due(parcels)
             if not ready:
@@ -197,6 +197,14 @@ class Dispatcher:
         await self._finish(results)
         return good
 
+    async def _sift(self, items: list[Item]) -> list[Item]:
+        """Settle at once what consent does not stand for, so that no round is spent on it."""
+        parcel = Parcel(items)
+        with suppress(*_NOT_NOW):
+            await asyncio.to_thread(self._consents.barrier)
+            await self._consented([parcel])
+        return parcel.items
+
     def _pack(self, items: Sequence[Item]) -> Iterator[Parcel]:
         groups: dict[object, list[Item]] = {}
         for item in items:
@@ -248,16 +256,25 @@ class Dispatcher:
             except _NOT_NOW as error:
                 _log.warning("ads_held", provider=self._connector.name, reason=type(error).__name__)
                 await self._leave()
-                return await self._patient([self._later(each, FIRST_WAIT, 0) for each in parcels])
+                over: list[Result] = []
+                later = [self._later(each, FIRST_WAIT, 0) for each in parcels]
+                left = self._patient(later, over)
+                await self._finish(over)
+                return left
             sent = [self._attempt(parcel, until) for parcel in parcels]
             tasks = [asyncio.create_task(self._http.send(attempt)) for attempt in sent]
             await asyncio.gather(*(attempt.settled.wait() for attempt in sent))
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         again: list[Parcel] = []
-        for parcel, attempt, answer in zip(parcels, sent, answers, strict=True):
-            for item in parcel.items:
-                item.begun_at = attempt.begun_at or item.begun_at
-            again += await self._settle(parcel, answer)
+        results: list[Result] = []
+        try:
+            for parcel, attempt, answer in zip(parcels, sent, answers, strict=True):
+                for item in parcel.items:
+                    item.begun_at = attempt.begun_at or item.begun_at
+                again += self._settle(parcel, answer, results)
+        finally:
+            # All in one transaction: one a request takes longer than the answers.
+            await self._finish(results)
         return again
 
     def _attempt(self, parcel: Parcel, until: float) -> Attempt:
@@ -305,8 +322,8 @@ class Dispatcher:
             parcel.items = [item for item in parcel.items if item.claimed]
         return [parcel for parcel in parcels if parcel.items]
 
-    async def _settle(self, parcel: Parcel, answer: object) -> list[Parcel]:
-        """Write down what became of a parcel; return what of it is to be tried again."""
+    def _settle(self, parcel: Parcel, answer: object, results: list[Result]) -> list[Parcel]:
+        """Add what became of a parcel to ``results``; return what of it is to be tried again."""
         match answer:
             case TooLateError():
                 return [self._later(parcel, 0.0)]
@@ -324,23 +341,21 @@ class Dispatcher:
             case _:
                 raise TypeError(type(answer))
         metrics.ADS_REQUESTS.labels(self._connector.name, outcome.verdict).inc()
-        return await self._follow(parcel, outcome)
+        return self._follow(parcel, outcome, results)
 
-    async def _follow(self, parcel: Parcel, outcome: Outcome) -> list[Parcel]:
+    def _follow(self, parcel: Parcel, outcome: Outcome, results: list[Result]) -> list[Parcel]:
         if (state := _SETTLED.get(outcome.verdict)) is not None:
             if state != State.UNCERTAIN:
                 self._health = _Health()
             reason = Reason.PROVIDER_UNCERTAIN if state == State.UNCERTAIN else None
-            await self._finish(
-                [
-                    Result(each.entry, state, reason, outcome.ticket, each.begun_at)
-                    for each in parcel.items
-                ]
-            )
+            results += [
+                Result(each.entry, state, reason, outcome.ticket, each.begun_at)
+                for each in parcel.items
+            ]
             return []
         if outcome.verdict == Verdict.REFUSED:
-            return await self._part(parcel, outcome)
-        return await self._patient([self._postponed(parcel, outcome)])
+            return self._part(parcel, outcome, results)
+        return self._patient([self._postponed(parcel, outcome)], results)
 
     def _postponed(self, parcel: Parcel, outcome: Outcome) -> Parcel:
         """Put a parcel off of which the provider took nothing."""
@@ -361,7 +376,7 @@ class Dispatcher:
         _log.error("ads_stopped", provider=self._connector.name, reason=outcome.code)
         return self._later(parcel, STOPPED_WAIT)
 
-    async def _part(self, parcel: Parcel, outcome: Outcome) -> list[Parcel]:
+    def _part(self, parcel: Parcel, outcome: Outcome, results: list[Result]) -> list[Parcel]:
         """Settle whom the provider blames; halve where it blames nobody. Others go again."""
         guilty = set(outcome.guilty)
         if not guilty and len(parcel.items) > 1:
@@ -370,23 +385,19 @@ class Dispatcher:
         innocent = [i for at, i in enumerate(parcel.items) if guilty and at not in guilty]
         for item in blamed:
             self._letter(item.source, Reject(Reason.PROVIDER_REFUSED, "deliver"))
-        await self._finish(
-            [
-                Result(i.entry, State.REFUSED, Reason.PROVIDER_REFUSED, begun_at=i.begun_at)
-                for i in blamed
-            ]
-        )
+        results += [
+            Result(i.entry, State.REFUSED, Reason.PROVIDER_REFUSED, begun_at=i.begun_at)
+            for i in blamed
+        ]
         return [Parcel(innocent, parcel.tries)] if innocent else []
 
-    async def _patient(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+    def _patient(self, parcels: Sequence[Parcel], results: list[Result]) -> list[Parcel]:
         """Give up what has waited longer than patience allows; return the rest."""
         oldest = self._clocks.now() - self._patience
         over = [i for parcel in parcels for i in parcel.items if i.came < oldest]
         if over:
             reason = Reason.PROVIDER_AWAY
-            await self._finish(
-                [Result(i.entry, State.DROPPED, reason, begun_at=i.begun_at) for i in over]
-            )
+            results += [Result(i.entry, State.DROPPED, reason, begun_at=i.begun_at) for i in over]
             for parcel in parcels:
                 parcel.items = [item for item in parcel.items if item.came >= oldest]
         return [parcel for parcel in parcels if parcel.items]

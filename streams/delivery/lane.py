@@ -100,7 +100,7 @@ class DeliverLane:
             self._lost = False
             if messages and await self._deliver(dispatcher, messages, stopped):
                 await asyncio.to_thread(self._producer.stored)
-                await asyncio.to_thread(commit, self._consumer)
+                await asyncio.to_thread(commit, self._consumer, messages)
 
     async def _deliver(
         self, dispatcher: Dispatcher, messages: Sequence[Source], stopped: Callable[[], bool]
@@ -116,18 +116,21 @@ class DeliverLane:
             await staying
 
     async def _stay(self, over: asyncio.Event) -> None:
+        """Stay in the group, and read nothing, also of partitions that come meanwhile."""
         paused: list[TopicPartition] = []
         while not over.is_set():
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await over.wait()
-            except TimeoutError:
-                if not paused:
-                    paused = self._consumer.assignment()
-                    self._consumer.pause(paused)
-                await asyncio.to_thread(self._consumer.poll, 0)
-        if paused and not self._lost:
-            self._consumer.resume(paused)
+            if not over.is_set():
+                paused = self._consumer.assignment()
+                self._consumer.pause(paused)
+                read = await asyncio.to_thread(self._consumer.poll, 0)
+                if read is not None and read.error() is None:
+                    place = TopicPartition(read.topic(), read.partition(), read.offset())
+                    self._consumer.seek(place)
+        ours = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        self._consumer.resume([e for e in paused if (e.topic, e.partition) in ours])
 
     async def _ask(self, http: Http, stopped: Callable[[], bool]) -> None:
         """Ask what became of requests that were taken and are judged later."""

@@ -71,7 +71,9 @@ class LedgerBook:
         """Write down what became of events, claimed or not; see ``Book``."""
         now = self._now()
         with self._ledger.transaction() as connection:
-            for partition, group in _by_partition([each.entry for each in results]):
+            # Of what has begun it is known that it was claimed.
+            fresh = [each.entry for each in results if each.begun_at is None]
+            for partition, group in _by_partition(fresh):
                 ids = [(each.event.event_id, each.event.site) for each in group]
                 deliveries.claim(connection, self._provider, partition, ids, now)
             deliveries.finish(
@@ -101,8 +103,10 @@ class LedgerBook:
         found: dict[str, list[str]] = {}
         with self._ledger.reading() as connection:
             for partition in partitions:
-                for each in deliveries.unfinished(connection, self._provider, partition):
-                    if each.state == State.ACCEPTED and each.ticket is not None:
+                for each in deliveries.unfinished(
+                    connection, self._provider, partition, (State.ACCEPTED,)
+                ):
+                    if each.ticket is not None:
                         found.setdefault(each.ticket, []).append(each.event_id)
         return found
 

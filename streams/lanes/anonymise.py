@@ -102,6 +102,6 @@ class AnonymiseLane:
             [dead_letter(source, reject, self.name, now) for source, reject in result.rejects],
         )
         self._producer.stored()
-        if commit(self._consumer):
+        if commit(self._consumer, messages):
             self._committed(self._consumer, messages)
         metrics.batch_done(self.name, len(result.values), result.rejects, result.remarks)

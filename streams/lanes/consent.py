@@ -87,7 +87,7 @@ class ConsentLane:
             self._publish(partition)
             self._taken_over.discard(partition)
         if messages:
-            commit(self._consumer)
+            commit(self._consumer, messages)
             metrics.batch_done(self.name, len(messages), (), {})
 
     def _take(self, connection: Connection, message: Message) -> None:

@@ -211,7 +211,7 @@ class RouteLane:
                 metrics.ADS_ROUTED.labels(provider).inc(len(events))
                 passed += len(events)
         self._producer.stored()
-        commit(self._consumer)
+        commit(self._consumer, messages)
         metrics.batch_done(self.name, passed, (), {})
 
     def _routed(self, rows: pa.Table) -> Mapping[str, list[Routed]]:

@@ -32,7 +32,7 @@ from sinks.ledger.tables import withdrawals as withdrawn
 from streams.lanes import route
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, pytest.mark.chaos]
 
 ON_KAFKA = os.environ.get("LETHE_TEST_BROKER", "embedded") != "embedded"
 SLICES = 40 if ON_KAFKA else 10
@@ -118,14 +118,11 @@ def trouble(workers: list[Any], desk: Desk, over: threading.Event) -> None:
         mood.answers.extend([later] * random_.randrange(3))
         mood.vanish = random_.randrange(3)
         if plan and random_.random() < 0.4:
-            process = random_.choice(workers)
-            if plan.pop() == "kill":
-                os.kill(process.pid, signal.SIGKILL)
-            else:
-                pid = process.pid
-                os.kill(pid, signal.SIGSTOP)
-                over.wait(3.0)
-                with suppress(ProcessLookupError):  # the watchdog was faster
+            pid, kill = random_.choice(workers).pid, plan.pop() == "kill"
+            with suppress(ProcessLookupError):  # the watchdog was faster, or it is just starting
+                os.kill(pid, signal.SIGKILL if kill else signal.SIGSTOP)
+                if not kill:
+                    over.wait(3.0)
                     os.kill(pid, signal.SIGCONT)
     for each in desk.moods.values():
         each.latency, each.vanish = 0.0, 0

@@ -1,0 +1,1 @@
+"""Benchmarks of consent, routing and delivery to ad providers: ``python -m bench.ads``."""

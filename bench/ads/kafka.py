@@ -1,0 +1,144 @@
+"""Kafka in memory, so that what is measured is ours: what a lane asks of a consumer or producer."""
+
+import resource
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import TopicPartition
+
+Values = Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, as Kafka's client hands it over. ``time`` in milliseconds since 1970."""
+
+    content: bytes
+    place: tuple[str, int, int]  # topic, partition, offset
+    time: int
+
+    def topic(self) -> str:
+        """Return the topic."""
+        return self.place[0]
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return self.place[1]
+
+    def offset(self) -> int:
+        """Return the place in the partition."""
+        return self.place[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return that the time is the broker's, and the time."""
+        return 2, self.time
+
+    def value(self) -> bytes:
+        """Return the content."""
+        return self.content
+
+    def error(self) -> None:
+        """Return that there is none."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a reader had come, and when: messages, seconds, CPU seconds of the process."""
+
+    done: int
+    at: float
+    cpu: float
+
+
+class Reader:
+    """A consumer of messages that are all there, or arrive at ``rate`` a second.
+
+    It ends its lane ``linger`` seconds after ``enough`` were committed.
+    """
+
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        stop: threading.Event,
+        enough: int,
+        *,
+        linger: float = 0.0,
+        rate: float | None = None,
+    ) -> None:
+        self._messages = messages
+        self._stop = stop
+        self._enough = enough
+        self._linger = linger
+        self._rate = rate
+        self._next = 0
+        self.first = mark(0)
+        self.last = self.first
+
+    def subscribe(
+        self, topics: Sequence[str], on_assign: Callable[..., None], on_revoke: object
+    ) -> None:
+        """Assign all partitions at once."""
+        del on_revoke
+        partitions = {message.partition() for message in self._messages}
+        on_assign(self, [TopicPartition(topics[0], each) for each in partitions])
+
+    def consume(self, most: int, seconds: float) -> Sequence[Message]:
+        """Return up to ``most`` that have arrived, or wait."""
+        if not self._next:
+            self.first = mark(0)
+        if self._rate is not None:
+            self._stop.wait(seconds)
+            arrived = int((time.monotonic() - self.first.at) * self._rate)
+            most = min(most, arrived - self._next)
+        found = self._messages[self._next : self._next + most]
+        self._next += len(found)
+        if not found:
+            self._stop.wait(seconds)
+        return found
+
+    def commit(self, *, asynchronous: bool) -> None:
+        """Note how far the lane is."""
+        del asynchronous
+        self.last = mark(self._next)
+        if self._next >= self._enough:
+            threading.Timer(self._linger, self._stop.set).start()
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return nothing that could be paused."""
+        return []
+
+    def pause(self, partitions: object) -> None:
+        """Do nothing: a reader in memory leaves no group."""
+
+    resume = pause
+    poll = pause
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+
+class Writer:
+    """A producer that keeps, by topic, values with their keys, or forgets them."""
+
+    def __init__(self, *, keeps: bool = True) -> None:
+        self.kept: dict[str, list[tuple[bytes, bytes]]] = defaultdict(list)
+        self.sent = 0
+        self._keeps = keeps
+
+    def send(self, topic: str, values: Values, keys: Values) -> None:
+        """Take values."""
+        self.sent += len(values)
+        if self._keeps:
+            self.kept[topic] += zip(keys, values, strict=True)
+
+    def stored(self) -> None:
+        """Return at once: it is."""
+
+
+def mark(done: int) -> Mark:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Mark(done, time.monotonic(), used.ru_utime + used.ru_stime)
