@@ -1,16 +1,29 @@
 """What visitors decided, and the proof of it (Art. 7(1) GDPR; S15, S23)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from privacy import consent as rules
 from privacy.consent import NOTHING, Change, Consent, Decision, Standing, apply, epoch_of
 from sinks.ledger import upsert
 from sinks.ledger.tables import consent_changes, consents, withdrawals
 
+Visitor = tuple[str, str]  # site and cookie id
+
+_AT_ONCE = 1_000  # visitors in a statement
 _STATE = (consents.c.epoch, consents.c.standings, consents.c.spent)
 
 
@@ -43,30 +56,53 @@ class ConsentChange:
         return epoch_of(self.offset)
 
 
-def record(connection: Connection, change: ConsentChange, *, ads: Collection[str]) -> Consent:
-    """Apply ``change`` to what is in force for its visitor, keep it as proof, and return the rest.
+def record(
+    connection: Connection, changes: Sequence[ConsentChange], *, ads: Collection[str]
+) -> list[Consent]:
+    """Apply ``changes`` in order, keep them as proof, and return what each left in force.
 
     ``ads`` are the purposes that cover ads: a change that takes a given one of them away is also a
     withdrawal to be settled. A change recorded before changes nothing, nor does the retry of a
     consent that is over; a retry is kept as proof only if it decided something.
     """
-    before = _locked(connection, change.site, change.visitor)
-    after = apply(before, Change(change.id, change.purpose, change.decision, change.epoch))
-    if after is before:
-        return before
-    _put(connection, change.site, change.visitor, after)
-    decided = after.standings != before.standings
-    if decided or not _is_known(connection, change):
-        row = asdict(change)
-        del row["effective_at"]
-        connection.execute(insert(consent_changes).values(row))
-    if decided and change.purpose in ads and _is_given(before, change.purpose):
+    held = _locked(connection, {(each.site, each.visitor) for each in changes})
+    touched: set[Visitor] = set()
+    left: list[Consent] = []
+    proof: list[ConsentChange] = []
+    taken: list[ConsentChange] = []
+    for change in changes:
+        visitor = (change.site, change.visitor)
+        before = held[visitor]
+        after = apply(before, Change(change.id, change.purpose, change.decision, change.epoch))
+        left.append(after)
+        if after is before:
+            continue
+        held[visitor] = after
+        touched.add(visitor)
+        decided = after.standings != before.standings
+        if decided or not _is_known(connection, change, proof):
+            proof.append(change)
+        if decided and change.purpose in ads and _is_given(before, change.purpose):
+            taken.append(change)
+    _put(connection, {visitor: held[visitor] for visitor in touched})
+    if proof:
+        rows = [asdict(each) for each in proof]
+        for row in rows:
+            del row["effective_at"]
+        connection.execute(insert(consent_changes), rows)
+    if taken:
         connection.execute(
-            insert(withdrawals).values(
-                partition=change.partition, offset=change.offset, recorded_at=change.recorded_at
-            )
+            insert(withdrawals),
+            [
+                {
+                    "partition": each.partition,
+                    "offset": each.offset,
+                    "recorded_at": each.recorded_at,
+                }
+                for each in taken
+            ],
         )
-    return after
+    return left
 
 
 def deny(
@@ -83,10 +119,10 @@ def deny(
 
     It proves nothing, so that it is not among the changes; it is a withdrawal to be settled.
     """
-    before = _locked(connection, site, visitor)
+    before = _locked(connection, {(site, visitor)})[site, visitor]
     after = rules.deny(before, purposes, epoch_of(offset))
     if after is not before:
-        _put(connection, site, visitor, after)
+        _put(connection, {(site, visitor): after})
         connection.execute(
             insert(withdrawals).values(partition=partition, offset=offset, recorded_at=recorded_at)
         )
@@ -130,30 +166,57 @@ def _changes(connection: Connection, query: Select[Any]) -> Iterator[ConsentChan
         yield ConsentChange(**{**row, "decision": Decision(row["decision"])})
 
 
-def _locked(connection: Connection, site: str, visitor: str) -> Consent:
+def _locked(connection: Connection, visitors: Collection[Visitor]) -> dict[Visitor, Consent]:
     """Return what is in force, and let others who would change it wait for our end."""
-    new = upsert.insert(connection, consents).values(
-        site=site, visitor=visitor, epoch=NOTHING.epoch, standings={}, spent=[]
-    )
-    held = new.on_conflict_do_update(
-        index_elements=list(consents.primary_key), set_={"epoch": consents.c.epoch}
-    )
-    return _consent(connection.execute(held.returning(*_STATE)).one())
-
-
-def _put(connection: Connection, site: str, visitor: str, consent: Consent) -> None:
+    ordered = sorted(visitors)  # in one order for everybody
+    if not ordered:
+        return {}
+    new = upsert.insert(connection, consents).on_conflict_do_nothing()
     connection.execute(
-        update(consents)
-        .where(consents.c.site == site, consents.c.visitor == visitor)
-        .values(
-            epoch=consent.epoch,
-            standings={name: asdict(each) for name, each in consent.standings.items()},
-            spent=sorted(consent.spent),
-        )
+        new,
+        [
+            {"site": site, "visitor": visitor, "epoch": 0, "standings": {}, "spent": []}
+            for site, visitor in ordered
+        ],
     )
+    held = {}
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = tuple_(consents.c.site, consents.c.visitor).in_(ordered[start : start + _AT_ONCE])
+        query = select(consents).where(some).order_by(consents.c.site, consents.c.visitor)
+        for row in connection.execute(query.with_for_update()):
+            held[row.site, row.visitor] = _consent(row)
+    return held
 
 
-def _is_known(connection: Connection, change: ConsentChange) -> bool:
+def _put(connection: Connection, states: Mapping[Visitor, Consent]) -> None:
+    if states:
+        connection.execute(
+            update(consents)
+            .where(consents.c.site == bindparam("_site"), consents.c.visitor == bindparam("_who"))
+            .values(
+                epoch=bindparam("epoch"),
+                standings=bindparam("standings"),
+                spent=bindparam("spent"),
+            ),
+            [
+                {
+                    "_site": site,
+                    "_who": visitor,
+                    "epoch": consent.epoch,
+                    "standings": {name: asdict(each) for name, each in consent.standings.items()},
+                    "spent": sorted(consent.spent),
+                }
+                for (site, visitor), consent in states.items()
+            ],
+        )
+
+
+def _is_known(
+    connection: Connection, change: ConsentChange, proof: Sequence[ConsentChange]
+) -> bool:
+    what = (change.site, change.visitor, change.id, change.purpose)
+    if any((each.site, each.visitor, each.id, each.purpose) == what for each in proof):
+        return True
     same = select(consent_changes.c.id).where(
         *_of(change.site, change.visitor),
         consent_changes.c.id == change.id,

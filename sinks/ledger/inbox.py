@@ -1,8 +1,9 @@
 """How far each reader has come, so that a message delivered again changes nothing."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from sinks.ledger.tables import positions
 from sinks.ledger.upsert import insert
@@ -16,16 +17,40 @@ class Position(NamedTuple):
     offset: int
 
 
-def first(connection: Connection, reader: str, position: Position) -> bool:
-    """Tell whether ``reader`` has not handled this message yet, and note that it now has.
+def first(connection: Connection, reader: str, messages: Sequence[Position]) -> Sequence[bool]:
+    """Tell which messages ``reader`` has not handled yet, and note that it now has.
 
-    To be called first in the transaction of the effect: others that handle the same partition
-    wait for its end, and if it fails, nothing was noted. False: leave the message be.
+    They lie in order, of as many partitions as may be. To be called first in the transaction of
+    the effect: others that handle the same partition wait for its end, and if it fails, nothing
+    was noted. False: leave the message be.
     """
-    new = insert(connection, positions).values(reader=reader, **position._asdict())
-    moved = new.on_conflict_do_update(
-        index_elements=list(positions.primary_key),
-        set_={"offset": new.excluded.offset},
-        where=positions.c.offset < new.excluded.offset,
-    ).returning(positions.c.offset)
-    return connection.execute(moved).first() is not None
+    handled = {
+        place: _take(connection, reader, *place, max(each.offset for each in group))
+        for place, group in _by_place(messages).items()
+    }
+    return [each.offset > handled[each.topic, each.partition] for each in messages]
+
+
+def _take(connection: Connection, reader: str, topic: str, partition: int, offset: int) -> int:
+    """Move a reader's position on to ``offset``, and return where it was; -1 at the beginning."""
+    at = (
+        positions.c.reader == reader,
+        positions.c.topic == topic,
+        positions.c.partition == partition,
+    )
+    new = insert(connection, positions).values(
+        reader=reader, topic=topic, partition=partition, offset=-1
+    )
+    connection.execute(new.on_conflict_do_nothing())
+    before: int = connection.scalars(select(positions.c.offset).where(*at).with_for_update()).one()
+    connection.execute(
+        update(positions).where(*at, positions.c.offset < offset).values(offset=offset)
+    )
+    return before
+
+
+def _by_place(messages: Sequence[Position]) -> Mapping[tuple[str, int], list[Position]]:
+    found: dict[tuple[str, int], list[Position]] = {}
+    for each in sorted(messages):
+        found.setdefault((each.topic, each.partition), []).append(each)
+    return found

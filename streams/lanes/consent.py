@@ -81,8 +81,11 @@ class ConsentLane:
 
     def _pass(self, messages: Sequence[Message], partitions: Collection[int]) -> None:
         with self._ledger.transaction() as connection:
-            for message in messages:
-                self._take(connection, message)
+            lie = [Position(m.topic(), m.partition(), m.offset()) for m in messages]
+            new = inbox.first(connection, self.name, lie)
+            fresh = [both for both, first in zip(zip(messages, lie, strict=True), new, strict=True)
+                     if first]  # fmt: skip
+            self._take(connection, fresh)
         for partition in sorted(partitions):
             self._publish(partition)
             self._taken_over.discard(partition)
@@ -90,57 +93,47 @@ class ConsentLane:
             commit(self._consumer, messages)
             metrics.batch_done(self.name, len(messages), (), {})
 
-    def _take(self, connection: Connection, message: Message) -> None:
-        lies = Position(message.topic(), message.partition(), message.offset())
-        if not inbox.first(connection, self.name, lies):
-            return
-        state = self._apply(connection, message, lies)
-        if state is not None:
-            visitor = message.key()
-            said = outbox.Message(self._target, visitor, _state(visitor, state, lies))
-            outbox.put(connection, self.name, lies, [said])
+    def _take(self, connection: Connection, messages: Sequence[tuple[Message, Position]]) -> None:
+        """Apply changes in order; one that cannot be read may have been a no, to any purpose."""
+        run: list[tuple[bytes, Position, ConsentChange]] = []
+        for message, lies in messages:
+            visitor: bytes = message.key() or b""
+            change = _read(message, lies, visitor)
+            if change is not None:
+                run.append((visitor, lies, change))
+                continue
+            self._record(connection, run)
+            run = []
+            self._deny(connection, message, lies, visitor)
+        self._record(connection, run)
 
-    def _apply(self, connection: Connection, message: Message, lies: Position) -> Consent | None:
-        """Apply a change; one that cannot be read may have been a no, to any purpose."""
-        visitor: bytes = message.key() or b""
-        recorded_at = message.timestamp()[1]
-        try:
-            change = decode("consent_change", message.value())
-        except WireError:
-            change = None
-        if change is not None and key(change) == visitor:
-            return consents.record(
-                connection,
-                ConsentChange(
-                    site=change["site"],
-                    visitor=change["cookie_id"],
-                    offset=lies.offset,
-                    partition=lies.partition,
-                    id=change["change_id"],
-                    purpose=change["purpose"],
-                    decision=Decision(change["decision"]),
-                    notice_id=change["notice_id"],
-                    notice_version=change["notice_version"],
-                    language=change["language"],
-                    how=change["how"],
-                    occurred_at=int(change["occurred_at"].timestamp() * 1000),
-                    recorded_at=recorded_at,
-                ),
-                ads=self._ads,
-            )
+    def _record(
+        self, connection: Connection, run: Sequence[tuple[bytes, Position, ConsentChange]]
+    ) -> None:
+        states = consents.record(connection, [change for *_, change in run], ads=self._ads)
+        for (visitor, lies, _), state in zip(run, states, strict=True):
+            self._say(connection, visitor, lies, state)
+
+    def _deny(
+        self, connection: Connection, message: Message, lies: Position, visitor: bytes
+    ) -> None:
         _log.error("consent_change_unreadable", **lies._asdict())
         site, bar, cookie_id = visitor.decode(errors="replace").partition("|")
-        if not bar:
-            return None
-        return consents.deny(
-            connection,
-            site,
-            cookie_id,
-            partition=lies.partition,
-            offset=lies.offset,
-            recorded_at=recorded_at,
-            purposes=self._purposes,
-        )
+        if bar:
+            state = consents.deny(
+                connection,
+                site,
+                cookie_id,
+                partition=lies.partition,
+                offset=lies.offset,
+                recorded_at=message.timestamp()[1],
+                purposes=self._purposes,
+            )
+            self._say(connection, visitor, lies, state)
+
+    def _say(self, connection: Connection, visitor: bytes, lies: Position, state: Consent) -> None:
+        said = outbox.Message(self._target, visitor, _state(visitor, state, lies))
+        outbox.put(connection, self.name, lies, [said])
 
     def _publish(self, partition: int) -> None:
         """Send what came of a partition, in order, also what an earlier life left."""
@@ -155,6 +148,31 @@ class ConsentLane:
             self._producer.stored()
             with self._ledger.transaction() as connection:
                 outbox.sent(connection, waiting)
+
+
+def _read(message: Message, lies: Position, visitor: bytes) -> ConsentChange | None:
+    """Read a change; None when it cannot be read, or is not of the visitor it is filed under."""
+    try:
+        change = decode("consent_change", message.value())
+    except WireError:
+        return None
+    if key(change) != visitor:
+        return None
+    return ConsentChange(
+        site=change["site"],
+        visitor=change["cookie_id"],
+        offset=lies.offset,
+        partition=lies.partition,
+        id=change["change_id"],
+        purpose=change["purpose"],
+        decision=Decision(change["decision"]),
+        notice_id=change["notice_id"],
+        notice_version=change["notice_version"],
+        language=change["language"],
+        how=change["how"],
+        occurred_at=int(change["occurred_at"].timestamp() * 1000),
+        recorded_at=message.timestamp()[1],
+    )
 
 
 def _state(visitor: bytes, state: Consent, lies: Position) -> bytes:

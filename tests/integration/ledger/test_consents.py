@@ -20,7 +20,7 @@ Make = Callable[..., ConsentChange]
 
 def keep(ledger: Ledger, *changes: ConsentChange) -> Consent:
     with ledger.transaction() as connection:
-        return [record(connection, each, ads=ADS) for each in changes][-1]
+        return record(connection, changes, ads=ADS)[-1]
 
 
 def found(ledger: Ledger, site: str = "shop", visitor: str = "v-1") -> Consent:
@@ -185,5 +185,5 @@ def test_the_ledger_holds_what_whoever_reads_the_topic_finds(
             read = apply(read, Change(id_, purpose, decision, offset + 1))
             made = change(offset, decision, purpose, id=id_, visitor=visitor, partition=example)
             for _ in range(1 + twice):
-                record(connection, made, ads=ADS)
+                record(connection, [made], ads=ADS)
     assert found(ledger, visitor=visitor) == read

@@ -12,7 +12,7 @@ AT = Position("consent-changes", 2, 10)
 def handle(ledger: Ledger, position: Position, *messages: Message, reader: str = "c") -> bool:
     """Do what an agent does with one message."""
     with ledger.transaction() as connection:
-        if not first(connection, reader, position):
+        if not first(connection, reader, [position])[0]:
             return False
         put(connection, reader, position, messages)
         return True
@@ -68,7 +68,7 @@ def test_what_was_sent_is_gone_and_the_rest_waits(ledger: Ledger) -> None:
 
 def test_an_effect_that_fails_leaves_no_message_and_no_position(ledger: Ledger) -> None:
     with suppress(ZeroDivisionError), ledger.transaction() as connection:
-        first(connection, "c", AT)
+        first(connection, "c", [AT])
         put(connection, "c", AT, [STATE])
         raise ZeroDivisionError
     assert not waiting(ledger)

@@ -22,7 +22,7 @@ HERE = Position("consent-changes", 0, 7)
 
 def note(ledger: Ledger, position: Position = HERE) -> bool:
     with ledger.transaction() as connection:
-        return first(connection, "consent", position)
+        return first(connection, "consent", [position])[0]
 
 
 def test_the_migrations_make_the_tables_that_the_code_expects(ledger: Ledger) -> None:
@@ -91,7 +91,7 @@ def test_several_processes_open_and_write_at_once(url: URL) -> None:
         "ledger = Ledger.open(sys.argv[1]); won = 0\n"
         "for offset in range(20):\n"
         "    with ledger.transaction() as connection:\n"
-        "        won += first(connection, 'reader', Position('topic', offset, offset))\n"
+        "        won += first(connection, 'reader', [Position('topic', offset, offset)])[0]\n"
         "print(won)"
     )
     command = [sys.executable, "-c", code, url.render_as_string(hide_password=False)]
@@ -127,7 +127,7 @@ def test_who_opens_while_another_migrates_waits_for_its_end(url: URL) -> None:
 
 def test_what_raises_is_not_kept(ledger: Ledger) -> None:
     with suppress(ZeroDivisionError), ledger.transaction() as connection:
-        assert first(connection, "consent", HERE)
+        assert first(connection, "consent", [HERE])[0]
         raise ZeroDivisionError
     assert note(ledger)
 
@@ -137,7 +137,7 @@ def test_a_process_that_dies_before_the_commit_changed_nothing(ledger: Ledger, u
         "import os, sys; from sinks.ledger.ledger import Ledger;"
         "from sinks.ledger.inbox import Position, first\n"
         "with Ledger.open(sys.argv[1]).transaction() as connection:\n"
-        "    assert first(connection, 'consent', Position('consent-changes', 0, 7))\n"
+        "    assert first(connection, 'consent', [Position('consent-changes', 0, 7)])[0]\n"
         "    os._exit(9)"
     )
     command = [sys.executable, "-c", code, url.render_as_string(hide_password=False)]
@@ -148,7 +148,7 @@ def test_a_process_that_dies_before_the_commit_changed_nothing(ledger: Ledger, u
 def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
     note(ledger)
     with ledger.transaction() as writing, ledger.reading() as connection:
-        first(writing, "consent", HERE._replace(offset=8))
+        first(writing, "consent", [HERE._replace(offset=8)])
         assert connection.scalar(text('SELECT "offset" FROM positions')) == HERE.offset
 
 
@@ -162,7 +162,7 @@ def test_one_that_reads_before_it_writes_waits_for_its_turn(ledger: Ledger) -> N
         for offset in range(10):
             with ledger.transaction() as connection:
                 connection.scalar(count)
-                first(connection, "consent", Position("topic", partition, offset))
+                first(connection, "consent", [Position("topic", partition, offset)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -172,7 +172,7 @@ def test_one_that_reads_before_it_writes_waits_for_its_turn(ledger: Ledger) -> N
 
 def test_reading_cannot_write(ledger: Ledger) -> None:
     with pytest.raises(LedgerError), ledger.reading() as connection:
-        first(connection, "consent", HERE)
+        first(connection, "consent", [HERE])
 
 
 def test_errors_hold_no_values(ledger: Ledger) -> None:

@@ -90,6 +90,6 @@ def change(ledger: Ledger) -> Change:
             "recorded_at": 1_795_510_100_000 + offset,
         }
         with ledger.transaction() as connection:
-            record(connection, ConsentChange(**made | given), ads={"ads"})
+            record(connection, [ConsentChange(**made | given)], ads={"ads"})
 
     return make

@@ -43,7 +43,7 @@ def of_ledger(ledger: Ledger, file: Path) -> Store:
             1, 2,
         )  # fmt: skip
         with ledger.transaction() as connection:
-            pages.record(connection, change, ads={"ads"})
+            pages.record(connection, [change], ads={"ads"})
 
     def away() -> None:
         ledger.close()
