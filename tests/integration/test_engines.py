@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fcntl import LOCK_EX, flock
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -337,9 +338,19 @@ def test_what_a_mutation_replaced_leaves_the_disk(root: Client, engines: Engines
 
 
 @pytest.fixture
-def up(tmp_path: Path, sample_cities: Path, engines: Engines) -> Iterator[subprocess.Popen[bytes]]:
+def usual_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have the ports that people know for one test at a time, whatever process it runs in."""
+    with (tmp_path_factory.getbasetemp().parent / "usual-ports").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def up(
+    tmp_path: Path, sample_cities: Path, engines: Engines, usual_ports: None
+) -> Iterator[subprocess.Popen[bytes]]:
     """``lethe up --engines-only``, ready; ``engines`` because it skips where they are missing."""
-    del engines
+    del engines, usual_ports
     kind = "kafka" if KIND == "kafka" else "embedded"
     environment = {
         **os.environ,
