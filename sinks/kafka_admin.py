@@ -1,11 +1,17 @@
 """Topics of the catalogue on a broker: created if missing, compared if there."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from schemas.registry import Topic, topics
 
@@ -48,13 +54,37 @@ def create_topics(
     return [drift for name in there for drift in _drifts(admin, name, wanted[name])]
 
 
-def _await(admin: AdminClient, names: Iterable[str]) -> None:
-    """Wait until the broker knows what it has made: its metadata follow a moment later."""
+def _await(admin: AdminClient, names: Collection[str]) -> None:
+    """Wait until the broker serves what it has made: that follows a moment later."""
     deadline = time.monotonic() + 30
-    while missing := set(names) - admin.list_topics(timeout=30).topics.keys():
+    while not _served(admin, names):
         if time.monotonic() > deadline:
-            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, ", ".join(missing)))
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         time.sleep(0.05)
+
+
+def _served(admin: AdminClient, names: Collection[str]) -> bool:
+    """Tell whether each topic is there and each partition's leader answers."""
+    found = admin.list_topics(timeout=30).topics
+    if any(name not in found for name in names):
+        return False
+    places = [TopicPartition(name, each) for name in names for each in found[name].partitions]
+    asked = admin.list_offsets({each: OffsetSpec.earliest() for each in places})
+    try:
+        for answer in asked.values():
+            answer.result(30)
+    except KafkaException as error:
+        if error.args[0].code() not in _NOT_YET:
+            raise
+        return False
+    return True
+
+
+_NOT_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 
 def _drifts(admin: AdminClient, name: str, topic: Topic) -> list[Drift]:
