@@ -5,7 +5,6 @@ write-ahead log. From then on nobody can tell whose hash was whose. It is in no 
 store must be in no backup.
 """
 
-import os
 import secrets
 import sqlite3
 import threading
@@ -31,6 +30,7 @@ from sqlalchemy.schema import CreateTable
 
 from privacy.pseudonym import Salt
 from privacy.tracking import DAY_MS
+from sinks.ledger.sqlite import make_private
 
 BUSY_SECONDS = 5  # how long another process may keep the store to itself
 GRACE_MS = 2 * 3_600_000  # for an entrance whose clock is behind, and events on their way
@@ -66,7 +66,7 @@ class Salts:
         location = make_url(url)
         self._kind = location.get_backend_name()
         if self._kind == "sqlite" and location.database:
-            _make_private(Path(location.database))
+            make_private(Path(location.database))
         self._engine = create_engine(location, hide_parameters=True)
         if self._kind == "sqlite":
             event.listen(self._engine, "connect", _set_up)
@@ -142,12 +142,6 @@ class Salts:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             result = connection.exec_driver_sql(_SCRUB[self._kind])
             return self._kind != "sqlite" or result.scalar_one() == 0  # 1: a reader was in the way
-
-
-def _make_private(file: Path) -> None:
-    """Create the file for its owner alone; SQLite's other files take over its mode."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _set_up(connection: sqlite3.Connection, _: object) -> None:
