@@ -20,7 +20,7 @@ IDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Contact:
     """Who a person is to a provider that matches people: normalised and hashed before it leaves.
 
@@ -41,19 +41,20 @@ class AdEvent:
 
     ``site``, ``visitor`` (the cookie id) and ``epoch`` are for the check; ``visitor`` leaves only
     hashed, as a member's pseudonym. Exactly one of ``page`` (URL without what identifies),
-    ``conversion`` and ``audience`` (ids at the provider) says what happened; ``member`` False
-    takes the visitor out of the audience. ``occurred_at`` in milliseconds since 1970.
+    ``conversion`` and ``audience`` (ids at the provider) says what happened;
+    ``member`` False takes the visitor out of the audience, or where all three are missing has the
+    provider delete the visitor. ``occurred_at`` in milliseconds since 1970.
     """
 
     event_id: str
     site: str
-    visitor: str
+    visitor: str = field(repr=False)
     occurred_at: int
     epoch: int
-    page: str | None = None
+    page: str | None = field(default=None, repr=False)
     conversion: str | None = None
     audience: str | None = None
     member: bool = True
-    ids: Mapping[str, str] = field(default_factory=dict)
-    user_agent: str | None = None
-    contact: Contact | None = None
+    ids: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
+    contact: Contact | None = field(default=None, repr=False)

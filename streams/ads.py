@@ -10,13 +10,12 @@ import structlog
 
 from privacy.ads import ProviderName
 from privacy.policy import Covers, Policy
-from sinks.consents import CHANGES, STATE
+from sinks.consent_barrier import CHANGES, STATE
 from sinks.ledger import dispatchers
 from sinks.ledger.ledger import LedgerError
 from streams import metrics
-from streams.choices import know
+from streams.delivery.clocks import Clocks
 from streams.delivery.connectors import connector
-from streams.delivery.dispatch import Clocks
 from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.ledger_book import LedgerBook
@@ -25,7 +24,7 @@ from streams.lanes.consent import ConsentLane
 from streams.lanes.route import RouteLane, Router
 from streams.settings import SettingsError
 from streams.shared import Shared, now
-from streams.wiring import renewing, rules
+from streams.wiring import reader, renewing, rules
 
 SETTLE_SECONDS = 0.05
 BURY_EVERY = 20  # rounds of settling
@@ -38,18 +37,13 @@ _log = structlog.get_logger()
 def route(shared: Shared, stop: threading.Event) -> None:
     """Run the route lane."""
     settings, policy = shared.settings, _policy(shared)
-    source = shared.consumer("route")
-    source.subscribe([settings.topic("tracking-events")])
     RouteLane(
         Router(policy),
         renewing(rules(shared)),
         shared.consents,
-        consumer=source,
+        reader=reader(shared, "route", "tracking-events"),
         producer=shared.producer(),
         topic_of=lambda provider: settings.topic(f"ads-{provider}"),
-        batch=settings.lanes.batch,
-        wait=settings.lanes.wait_seconds,
-        ready=partial(know, shared.consents),
     ).run(stop)
 
 
@@ -96,16 +90,16 @@ def deliveries(shared: Shared) -> Mapping[str, Loop]:
 
 
 def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
-    settings, policy = shared.settings, _policy(shared)
+    settings, purpose = shared.settings, _policy(shared).providers[name].purpose
     DeliverLane(
         connector(name, settings),
-        policy.providers[name].purpose,
+        purpose,
         settings.topic(f"ads-{name}"),
         settings.topic("dead-letters"),
         consumer=shared.consumer(f"deliver-{name}"),
         producer=shared.producer(),
         consents=shared.consents,
-        book=LedgerBook(shared.ledger, name, this_process(name), now),
+        book=LedgerBook(shared.ledger, name, purpose, this_process(name), now),
         clocks=Clocks(now, boottime, lambda: uuid.UUID(bytes=os.urandom(16), version=4).hex),
         patience_ms=int(settings.ads.patience_hours * 3_600_000),
         lease=settings.ads.lease_seconds,

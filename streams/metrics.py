@@ -13,7 +13,7 @@ REGISTRY = CollectorRegistry()
 
 COLLECTOR_REQUESTS = Counter(
     "lethe_collector_requests",
-    "Requests to send events, by what became of them; no site where the key is unknown.",
+    "Requests about events and consents, by what became of them; no site with an unknown key.",
     ["site", "outcome"],
     registry=REGISTRY,
 )
@@ -69,10 +69,48 @@ ADS_SETTLED = Counter(
     ["provider", "state", "reason"],
     registry=REGISTRY,
 )
+ADS_REMOVED = Counter(
+    "lethe_ads_removed",
+    "Removals at ad providers after withdrawals, by how they ended; alarm at refused.",
+    ["provider", "state"],
+    registry=REGISTRY,
+)
 WITHDRAWAL_SECONDS = Histogram(
     "lethe_withdrawal_seconds",
     "From a withdrawal's record to when it is effective; 7 is the bound.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10),
+    registry=REGISTRY,
+)
+CASES_CHANGED = Counter(
+    "lethe_cases_changed",
+    "Cases by service and the state that they came into.",
+    ["service", "state"],
+    registry=REGISTRY,
+)
+CLOSING_CASES = Gauge(
+    "lethe_closing_cases",
+    "Cases of closed groups that are still to be changed, of the job under way.",
+    registry=REGISTRY,
+)
+KEYS_ASKED = Counter(
+    "lethe_keys_asked",
+    "Keys of cases that departments asked for, by whether they were given.",
+    ["department", "outcome"],
+    registry=REGISTRY,
+)
+UNREADABLE_SECONDS = Histogram(
+    "lethe_unreadable_seconds",
+    "From the event that ends a case to when its keys are gone; 60 is the bound.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+DELETIONS_COMPLETED = Counter(
+    "lethe_deletions_completed", "Deletions with a certificate.", registry=REGISTRY
+)
+DELETIONS_OVERDUE = Gauge(
+    "lethe_deletions_overdue",
+    "Deletions past their deadline, by the holder waited for; no holder: the pipeline itself.",
+    ["holder"],
     registry=REGISTRY,
 )
 RAW_OLDEST_SECONDS = Gauge(

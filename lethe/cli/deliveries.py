@@ -32,7 +32,8 @@ class Look:
 
     ``delays`` are milliseconds from recorded to effective, in order, of ``hours``; ``waiting`` is
     how long, in milliseconds, each withdrawal has waited that is not effective, the longest first;
-    ``promised`` is how long at most.
+    ``promised`` is how long at most. ``removals`` are those due and not done:
+    the provider, how many, and for how many milliseconds the first.
     """
 
     counts: Sequence[tuple["Kind", int]]
@@ -40,6 +41,7 @@ class Look:
     delays: Sequence[int]
     hours: int
     promised: int
+    removals: Sequence[tuple[str, int, int]]
 
 
 @command.command()
@@ -55,7 +57,8 @@ def deliveries(
     """Show events by provider, site, state and reason, and how soon withdrawals are effective.
 
     accepted is taken and judged later; uncertain may have been taken, and is not sent again; what
-    is claimed is being sent. docs/ads.md says what each reason means.
+    is claimed is being sent. Removals are what a withdrawal still has a provider delete.
+    docs/ads.md says what each reason means.
 
     Example: lethe deliveries --provider meta --watch
     """
@@ -87,6 +90,7 @@ def deliveries(
 def _look(ledger: "Ledger", provider: str | None, hours: int, promised: int) -> Look:
     from sinks.ledger.delays import delays, waiting
     from sinks.ledger.deliveries import counts
+    from sinks.ledger.reached import waiting as removals_waiting
     from streams.shared import now
 
     with ledger.reading() as connection:
@@ -102,6 +106,11 @@ def _look(ledger: "Ledger", provider: str | None, hours: int, promised: int) -> 
             delays(connection, at - hours * HOUR),
             hours,
             promised,
+            [
+                (each.provider, each.removals, at - each.since)
+                for each in removals_waiting(connection)
+                if provider in {None, each.provider}
+            ],
         )
 
 
@@ -122,6 +131,10 @@ def _as_json(look: Look) -> dict[str, object]:
             "p50_seconds": _seconds(percentile(look.delays, 50)),
             "p99_seconds": _seconds(percentile(look.delays, 99)),
         },
+        "removals": [
+            {"provider": name, "waiting": count, "oldest_seconds": _seconds(age)}
+            for name, count, age in look.removals
+        ],
     }
 
 
@@ -145,7 +158,7 @@ def _as_table(look: Look) -> "Group":
         table.add_row(Text(provider), "", "all", "", f"{totals[provider]:,}", end_section=True)
     if len(totals) > 1:
         table.add_row("all", "", "", "", f"{totals.total():,}")
-    return Group(table if totals else "No events yet.", *_withdrawals(look))
+    return Group(table if totals else "No events yet.", *_withdrawals(look), *_removals(look))
 
 
 def _withdrawals(look: Look) -> Sequence[str]:
@@ -162,3 +175,10 @@ def _withdrawals(look: Look) -> Sequence[str]:
         return pending, f"None became effective in {look.hours} h."
     quick = f"half within {p50 / 1000:.3f} s, 99 % within {p99 / 1000:.3f} s"
     return pending, f"{len(look.delays):,} became effective in {look.hours} h: {quick}."
+
+
+def _removals(look: Look) -> Sequence[str]:
+    return [
+        f"{count:,} removals wait at {name}, the first for {age / 1000:,.1f} s."
+        for name, count, age in look.removals
+    ]

@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -28,20 +28,31 @@ class Call:
     began: int
     method: str
     path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    content: Any
+    query: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: Any = field(repr=False)
     size: int
+
+
+class Removal(NamedTuple):
+    """That somebody was removed; both as the provider calls them."""
+
+    target: str
+    whom: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider answers, and which events of the call it took, by their ids."""
+    """What the provider answers, and which events of the call it took, by their ids.
+
+    ``removed`` is who was removed from what: a member from an audience, a client from a property.
+    """
 
     status: int
-    content: Any = None  # JSON; a str is sent as it is; None is an empty body
-    headers: Mapping[str, str] = field(default_factory=dict)
-    taken: Sequence[str] = ()
+    content: Any = field(default=None, repr=False)  # JSON; a str as it is; None is an empty body
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    taken: Sequence[str] = field(default=(), repr=False)
+    removed: Sequence[Removal] = field(default=(), repr=False)
 
 
 Judge = Callable[[Call], Answer]
@@ -57,11 +68,12 @@ class Mood:
 
 
 class Desk:
-    """Keeps calls and what was taken, for all providers of one server."""
+    """Keeps calls, what was taken and who was removed, for all providers of one server."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.calls: deque[tuple[Call, Answer]] = deque(maxlen=KEPT)
         self.taken: Counter[tuple[str, str]] = Counter()  # (provider, event id): times
+        self.removed: Counter[tuple[str, Removal]] = Counter()  # (provider, removal): times
         self.moods: dict[str, Mood] = {}
         self._clock = clock
 
@@ -93,6 +105,7 @@ class Desk:
             answer = mood.answers.popleft() if mood.answers else judge(call)
             self.calls.append((call, answer))
             self.taken.update((provider, each) for each in answer.taken)
+            self.removed.update((provider, each) for each in answer.removed)
             if mood.vanish:
                 mood.vanish -= 1
                 if request.transport is not None:

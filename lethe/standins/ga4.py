@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lethe.standins.desk import Answer, Call, Desk
+from lethe.standins.desk import Answer, Call, Desk, Removal
 
 EVENTS, PARAMETERS, PROPERTIES = 25, 25, 25  # at most in a request, an event, a request
 LARGEST = 130_000  # bytes of a body
@@ -99,7 +99,8 @@ class _Analytics:
         if not all(isinstance(value, str) and value for value in content.values()):
             return _error(400, "INVALID_ARGUMENT")
         at = datetime.fromtimestamp(call.began / 1000, UTC)
-        return Answer(200, {"deletionRequestTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"})
+        told = {"deletionRequestTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        return Answer(200, told, removed=[Removal(number, *content.values())])
 
 
 def _messages(call: Call) -> Iterator[Message]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lethe.standins.desk import Answer, Call, Desk
+from lethe.standins.desk import Answer, Call, Desk, Removal
 
 EVENTS, MEMBERS, IDENTIFIERS, DESTINATIONS = 2_000, 10_000, 10, 10  # at most
 KEPT = 100_000  # requests whose status is known
@@ -125,14 +125,18 @@ class _DataManager:
             return Answer(200, {})
         self._accepted += 1
         ticket = f"standin-{self._accepted}"
+        taken: Sequence[str] = ()
+        removed: Sequence[Removal] = ()
         if method == "events:ingest":
             self._cases[ticket], taken = self._events(content, call.began)
+        elif method == "audienceMembers:ingest":
+            self._cases[ticket], entered = self._members(content, call.began, leaving=False)
+            taken = [":".join(each) for each in entered]
         else:
-            leaving = method == "audienceMembers:remove"
-            self._cases[ticket], taken = self._members(content, call.began, leaving=leaving)
+            self._cases[ticket], removed = self._members(content, call.began, leaving=True)
         if len(self._cases) > KEPT:
             del self._cases[next(iter(self._cases))]
-        return Answer(200, {"requestId": ticket}, taken=taken)
+        return Answer(200, {"requestId": ticket}, taken=taken, removed=removed)
 
     def status(self, call: Call) -> Answer:
         """Judge GET /v1/requestStatus:retrieve?requestId=."""
@@ -209,9 +213,9 @@ class _DataManager:
 
     def _members(
         self, content: Mapping[str, Any], now: int, *, leaving: bool
-    ) -> tuple[Case, list[str]]:
-        """Judge members; ``taken`` has each by its list and first identifier, ``-`` leaving."""
-        taken: list[str] = []
+    ) -> tuple[Case, list[Removal]]:
+        """Judge members; return who entered or left what, by list and first identifier."""
+        moved: list[Removal] = []
         errors: Counter[str] = Counter()
         for member in content["audienceMembers"]:
             consent = member.get("consent", content.get("consent", {})).get("adUserData")
@@ -221,13 +225,12 @@ class _DataManager:
                 continue
             first = next(iter(member["userData"]["userIdentifiers"][0].values()))
             who = first if isinstance(first, str) else first["familyName"]
-            taken += [
-                f"{'-' if leaving else ''}{each['productDestinationId']}:{who}"
-                for each in content["destinations"]
+            moved += [
+                Removal(each["productDestinationId"], who) for each in content["destinations"]
             ]
         kind = f"audienceMembers{'Removal' if leaving else 'Ingestion'}Status"
         verdicts = [errors] * len(content["destinations"])
-        return self._case(content, kind, len(content["audienceMembers"]), verdicts, now), taken
+        return self._case(content, kind, len(content["audienceMembers"]), verdicts, now), moved
 
     def _case(
         self,

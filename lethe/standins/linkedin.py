@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lethe.standins.desk import Answer, Call, Desk
+from lethe.standins.desk import Answer, Call, Desk, Removal
 
 BATCH = 5_000
 MAX_AGE = 90 * 24 * 3600 * 1000  # milliseconds
@@ -76,8 +76,15 @@ class LinkedIn:
         elements = _elements(call.content)
         if refused := _refusal(elements, _member_faults):
             return refused
-        taken = [each["userIds"][0]["idValue"] for each in elements if each["userIds"]]
-        return Answer(200, {"elements": [{"status": 201}] * len(elements)}, taken=taken)
+        named = [
+            (each["action"], each["userIds"][0]["idValue"]) for each in elements if each["userIds"]
+        ]
+        return Answer(
+            200,
+            {"elements": [{"status": 201}] * len(elements)},
+            taken=[who for action, who in named if action == "ADD"],
+            removed=[Removal(segment, who) for action, who in named if action == "REMOVE"],
+        )
 
     def _door(self, call: Call) -> Answer | None:
         return self._token_refusal(call) or self._header_refusal(call) or self._throttle(call)

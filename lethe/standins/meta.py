@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lethe.standins.desk import Answer, Call, Desk
+from lethe.standins.desk import Answer, Call, Desk, Removal
 
 EVENTS, ROWS = 1_000, 10_000  # at most in one call
 SECOND, HOUR = 1_000, 3_600_000
@@ -56,7 +56,6 @@ def routes(
         web.post("/{version}/{pixel}/events", events),
         web.post("/{version}/{audience}/users", users),
         web.delete("/{version}/{audience}/users", users),
-        web.delete("/{version}/{account}/usersofanyaudience", users),
     ]
 
 
@@ -84,7 +83,7 @@ class _Graph:
         return next(self._bars(call), None) or self._judge_events(call)
 
     def users(self, call: Call) -> Answer:
-        """Judge POST and DELETE /{version}/{audience}/users, and DELETE .../usersofanyaudience."""
+        """Judge POST and DELETE /{version}/{audience}/users."""
         return (
             next(self._bars(call), None) or self._throttled(call.began) or self._judge_users(call)
         )
@@ -107,7 +106,7 @@ class _Graph:
             yield _error(190, "Invalid OAuth access token - Cannot parse access token")
         elif self._tokens[token]:
             yield _error(190, "Error validating access token", self._tokens[token])
-        if node in self._unknown or not NUMBER.fullmatch(node.removeprefix("act_")):
+        if node in self._unknown or not NUMBER.fullmatch(node):
             yield _error(100, "Unsupported request. Object does not exist or no permission", 33)
         if not content:
             yield _error(100, "The request has no JSON object")
@@ -164,7 +163,8 @@ class _Graph:
             return _error(100, fault)
         schema, rows = payload["schema"], payload["data"]
         good = [row for row in rows if _is_member(schema, row)]
-        node = call.path.split("/")[-2]
+        node, known = call.path.split("/")[-2], _named(schema, good)
+        enters = call.method == "POST"
         return Answer(
             200,
             {
@@ -174,7 +174,8 @@ class _Graph:
                 "num_invalid_entries": len(rows) - len(good),
                 "invalid_entry_samples": {},
             },
-            taken=_entered(call.method, schema, good),
+            taken=known if enters else (),
+            removed=() if enters else [Removal(node, each) for each in known],
         )
 
 
@@ -248,9 +249,9 @@ def _payload_fault(payload: object) -> str | None:
     return None
 
 
-def _entered(method: str, schema: list[str], rows: list[list[Any]]) -> list[str]:
-    """Return who entered the audience, by EXTERN_ID; who leaves it is not taken but let go."""
-    if method != "POST" or "EXTERN_ID" not in schema:
+def _named(schema: list[str], rows: list[list[Any]]) -> list[str]:
+    """Return who enters or leaves the audience, by EXTERN_ID."""
+    if "EXTERN_ID" not in schema:
         return []
     place = schema.index("EXTERN_ID")
     return [row[place] for row in rows if row[place]]

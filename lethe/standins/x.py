@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
-from lethe.standins.desk import Answer, Call, Desk
+from lethe.standins.desk import Answer, Call, Desk, Removal
 
 CONVERSIONS = 500
 OPERATIONS = 2_500
@@ -106,7 +106,16 @@ class X:
         if any(faults):
             content = {"operation_errors": [[_as_json(fault) for fault in each] for each in faults]}
             return Answer(400, content)
-        users = [user for each in operations for user in each["params"]["users"]]
+        users = [
+            (each["operation_type"], user)
+            for each in operations
+            for user in each["params"]["users"]
+        ]
+        named = [
+            (kind, str(user["partner_user_id"][0]))
+            for kind, user in users
+            if "partner_user_id" in user
+        ]
         counted = {"success_count": len(users), "total_count": len(users)}
         return Answer(
             200,
@@ -114,7 +123,8 @@ class X:
                 "request": {"params": {"account_id": account, "custom_audience_id": audience}},
                 "data": counted,
             },
-            taken=[str(user["partner_user_id"][0]) for user in users if "partner_user_id" in user],
+            taken=[who for kind, who in named if kind == "Update"],
+            removed=[Removal(audience, who) for kind, who in named if kind == "Delete"],
         )
 
     def _door(self, version: str, *, known: bool) -> Answer | None:

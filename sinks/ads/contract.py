@@ -23,7 +23,7 @@ class Request:
 
     method: str
     url: str
-    body: bytes
+    body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -56,7 +56,8 @@ class Outcome:
 
     ``guilty`` are places in the batch the provider named; empty with ``REFUSED`` means that it
     named none, and halving finds them. ``code`` is the provider's own, safe to log: never its
-    text, which can echo identifiers. ``wait`` in seconds.
+    text, which can echo identifiers. ``wait`` in seconds. ``each`` is a verdict for each event by
+    its place, where the provider told them apart; empty: ``verdict`` is that of all.
     """
 
     verdict: Verdict
@@ -64,6 +65,7 @@ class Outcome:
     guilty: tuple[int, ...] = ()
     wait: float | None = None
     ticket: str | None = None
+    each: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Connector(Protocol):
     name: str
     limits: Limits
     deduplicates: bool  # whether an event sent twice counts once, by the id we give it
+    keeps: str  # what stays with the provider after a withdrawal, for people to read
 
     def refusal(self, event: AdEvent, now: int) -> Reason | None:
         """Return why the provider would refuse the event; None when it should be sent."""
@@ -95,6 +98,7 @@ class Connector(Protocol):
     def build_request(self, events: Sequence[AdEvent], now: int, nonce: str) -> Request:
         """Return the request for events of one group, within the limits, that passed ``refusal``.
 
+        A group has either members (or no audience) or removals; see ``removal``.
         ``nonce`` is new for each try, for providers whose signature needs one.
         """
         ...
@@ -108,9 +112,45 @@ class Connector(Protocol):
         ...
 
     def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Judge the answer; None when the provider is not done. Others than ACCEPTED never ask."""
+        """Judge the answer: DELIVERED, REFUSED or UNCERTAIN; None: ask again later.
+
+        The events are no longer at hand, so nothing of them can be sent again.
+        """
         ...
 
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the request that has the provider delete a visitor; None: it offers none."""
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the event that undoes a sent one when its consent is withdrawn; see ``leave``.
+
+        It can be sent again and again. None: the provider offers no such call; see ``keeps``.
+        """
         ...
+
+
+class AtOnce:
+    """What a provider's connector needs besides that judges at once, and never says ACCEPTED."""
+
+    def build_poll(self, ticket: str) -> Request:
+        """Never called: nothing is judged later."""
+        raise NotImplementedError
+
+    def read_poll(self, response: Response, count: int) -> Outcome | None:
+        """Never called: nothing is judged later."""
+        raise NotImplementedError
+
+
+def leave(event: AdEvent, audience: str | None, ids: Mapping[str, str]) -> AdEvent:
+    """Return the removal of an event: its visitor leaves ``audience``.
+
+    Without one the provider deletes what it holds of the visitor. ``ids`` are those the provider
+    needs for that; nothing else of the event stays.
+    """
+    return AdEvent(
+        event.event_id,
+        event.site,
+        event.visitor,
+        event.occurred_at,
+        event.epoch,
+        audience=audience,
+        member=False,
+        ids=ids,
+    )

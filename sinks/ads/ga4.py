@@ -5,7 +5,6 @@ event sent twice counts twice. So what breaks a documented rule never leaves. No
 agent and no user id is sent.
 """
 
-import json
 import re
 import string
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -15,7 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from privacy.ads import AdEvent
 from privacy.outcome import Reason
-from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
+from sinks.ads import bodies
+from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 
 MINUTE = 60_000
 # An older event is dated 72 hours back, which is false: a minute is kept for the way there.
@@ -52,7 +52,7 @@ class Account:
     admin_version: str = "v1alpha"
 
 
-class GA4:
+class GA4(AtOnce):
     """The connector; see ``contract.Connector``.
 
     ``api_secret`` gives the secret of a measurement id, ``token`` one with the scope
@@ -62,6 +62,10 @@ class GA4:
     name = "ga4"
     limits = Limits(events=25, body=130_000)
     deduplicates = False
+    keeps = (
+        "Google Analytics deletes the visitor with all visits, "
+        "and keeps the statistics that it has already drawn up."
+    )
 
     def __init__(
         self, account: Account, api_secret: Callable[[str], str], token: Callable[[], str]
@@ -73,22 +77,25 @@ class GA4:
     def refusal(self, event: AdEvent, now: int) -> Reason | None:
         """Return why the event would be lost: its time, its client, its page or group.
 
-        It knows no way to leave a group, and conversions are marked there, by pages.
+        It knows no way to leave a group, and conversions are marked there, by pages. Whoever is to
+        be deleted needs a client alone.
         """
         return next(self._faults(event, now), None)
 
     def group(self, event: AdEvent) -> Hashable:
         """Group by client, of whom a request has one, and by consent, which it has for all."""
-        return event.site, event.ids["ga_client_id"], event.audience is not None
+        return event.site, event.ids["ga_client_id"], event.audience is not None, event.member
 
     def build_request(self, events: Sequence[AdEvent], now: int, nonce: str) -> Request:
         """Return the request for events of one group; needs neither ``now`` nor ``nonce``.
 
         Being in an audience is personalisation, and is sent only with consent to it; measuring
-        pages is not.
+        pages is not. Several removals of a client are one deletion.
         """
         del now, nonce
         first = events[0]
+        if _deletes(first):
+            return self._deletion(first)
         measurement_id = self._account.streams[first.site].measurement_id
         content = {
             "client_id": first.ids["ga_client_id"],
@@ -101,7 +108,7 @@ class GA4:
         return Request(
             "POST",
             f"{self._account.base_url}/mp/collect?{urlencode({'measurement_id': measurement_id})}",
-            _json(content),
+            bodies.written(content),
             {"Content-Type": "application/json"},
             {"api_secret": self._api_secret(measurement_id)},
         )
@@ -112,7 +119,7 @@ class GA4:
         The debug endpoint says 200 as well, with ``validationMessages``, and counts nothing.
         """
         del count
-        content = _object(response.body)
+        content = bodies.read(response.body)
         code = f"http_{response.status}"
         if "validationMessages" in content:
             faulty = bool(content["validationMessages"])
@@ -125,47 +132,44 @@ class GA4:
             verdict = Verdict.RETRY if "error" in content else Verdict.UNCERTAIN
         return Outcome(verdict or Verdict.STOPPED, code)
 
-    def build_poll(self, ticket: str) -> Request:
-        """Never called: nothing is judged later."""
-        raise NotImplementedError
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the deletion of the client with all events: no single one can be taken back."""
+        return leave(event, None, {"ga_client_id": event.ids["ga_client_id"]})
 
-    def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Never called: nothing is judged later."""
-        raise NotImplementedError
-
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the request that has the property delete the client and all its events.
-
-        None where the event names no client: without its id nothing can be found there.
-        """
-        del now, nonce
-        stream = self._account.streams.get(event.site)
-        client = event.ids.get("ga_client_id", "")
-        if stream is None or not _CLIENT.fullmatch(client):
-            return None
-        property_name = f"{self._account.admin_version}/properties/{stream.property_id}"
+    def _deletion(self, event: AdEvent) -> Request:
+        stream = self._account.streams[event.site]
+        name = f"{self._account.admin_version}/properties/{stream.property_id}"
         return Request(
             "POST",
-            f"{self._account.admin_url}/{property_name}:submitUserDeletion",
-            _json({"clientId": client}),
+            f"{self._account.admin_url}/{name}:submitUserDeletion",
+            bodies.written({"clientId": event.ids["ga_client_id"]}),
             {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"},
         )
 
     def _faults(self, event: AdEvent, now: int) -> Iterator[Reason]:
         if event.site not in self._account.streams:
             yield Reason.NO_TARGET
-        yield from _target_faults(event)
-        if _length(event.event_id) > LONGEST:
-            yield Reason.TOO_LONG
-        if event.occurred_at < now - OLDEST:
-            yield Reason.TOO_OLD
-        if event.occurred_at > now + NEWEST:
-            yield Reason.TOO_NEW
+        if not _deletes(event):
+            yield from _target_faults(event)
+            yield from _limit_faults(event, now)
         client = event.ids.get("ga_client_id")
         if not client:
             yield Reason.NO_IDENTIFIER
         elif not _CLIENT.fullmatch(client):
             yield Reason.BAD_IDENTIFIER
+
+
+def _deletes(event: AdEvent) -> bool:
+    return not event.member and event.audience is None
+
+
+def _limit_faults(event: AdEvent, now: int) -> Iterator[Reason]:
+    if _length(event.event_id) > LONGEST:
+        yield Reason.TOO_LONG
+    if event.occurred_at < now - OLDEST:
+        yield Reason.TOO_OLD
+    if event.occurred_at > now + NEWEST:
+        yield Reason.TOO_NEW
 
 
 def _target_faults(event: AdEvent) -> Iterator[Reason]:
@@ -206,16 +210,3 @@ def _event(event: AdEvent) -> dict[str, Any]:
         "timestamp_micros": event.occurred_at * 1000,
         "params": {**what, "event_id": event.event_id},
     }
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object, empty where it is none."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -5,33 +5,34 @@ counts records by reason and names none. An event counts once by its ``transacti
 membership is a state, so the same request may be sent again.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from unicodedata import category
 from urllib.parse import urlencode
 
 from privacy.ads import IDS, AdEvent, Contact
 from privacy.outcome import Reason
-from sinks.ads import hashing
-from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
+from sinks.ads import bodies, hashing
+from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict, leave
 
 SECOND = 1_000
 DAY = 86_400 * SECOND
 NEWEST = 60 * SECOND  # how far another of our clocks may be ahead
-DESTINATIONS = 10  # of one request
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
+_DUPLICATE = "DUPLICATE_TRANSACTION_ID"
 _CLICK = re.compile(r"[A-Za-z0-9_-]{1,512}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|[0-9a-f]{64}")
-_PHONE = re.compile(r"\+[1-9][0-9]{6,14}|[0-9a-fA-F]{64}")
-_COUNTRY = re.compile(r"[A-Z]{2}")
+_SHAPES = {
+    "emailAddress": hashing.EMAIL,
+    "phoneNumber": hashing.PHONE,
+    "regionCode": re.compile(r"[A-Z]{2}"),
+}
+_ADDRESS = ("givenName", "familyName", "regionCode", "postalCode")
+_PLAIN = {"regionCode", "postalCode"}  # never hashed
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _PLACE = re.compile(r"(?:events|audience_?members)\[([0-9]{1,5})\]", re.IGNORECASE)
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -59,7 +60,6 @@ _CONFIGURATION = {
     "TERMS_AND_CONDITIONS_NOT_SIGNED",
     "NO_CONSENT",  # the account's own, to Google; a person's are DENIED_ and UNKNOWN_CONSENT
 }
-_PASSING = {"INTERNAL_ERROR", "TOO_RECENT_CLICK"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +67,17 @@ class Account:
     """What the sites have at Google Ads.
 
     ``customers`` are by site the ids (digits alone) of the accounts that own the conversions and
-    the lists, ``manager`` the one whose credentials are used, where it is another. ``audiences``
-    are by site the lists that an erased person is taken out of. ``terms_accepted``: the
-    controller accepted the customer match terms; without it nobody becomes a member.
-    ``oldest_days`` is how old a conversion may be: Google has a bound and documents none.
+    the lists, ``manager`` the one whose credentials are used, where it is another.
+    ``terms_accepted``: the controller accepted the customer match terms; without it nobody becomes
+    a member. ``oldest_days`` is how old a conversion may be: Google has a bound and documents none.
     """
 
     customers: Mapping[str, str]
     manager: str | None = None
-    audiences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     terms_accepted: bool = False
     oldest_days: int = 90
     base_url: str = "https://datamanager.googleapis.com"
     version: str = "v1"
-
-    def __post_init__(self) -> None:
-        if any(len(each) > DESTINATIONS for each in self.audiences.values()):
-            raise ValueError(f"audiences: at most {DESTINATIONS} a site")
 
 
 class GoogleAds:
@@ -92,6 +86,7 @@ class GoogleAds:
     name = "google-ads"
     limits = Limits(events=2_000, requests_a_minute=300, requests_a_day=100_000)
     deduplicates = True
+    keeps = "Google Ads keeps the conversions that it was told of: it offers no way to delete one."
 
     def __init__(self, account: Account, token: Callable[[], str]) -> None:
         self._account = account
@@ -115,21 +110,19 @@ class GoogleAds:
         first = events[0]
         if first.conversion is not None:
             conversions = {"events": [_conversion(event) for event in events]}
-            return self._ingest("events:ingest", first.site, [first.conversion], conversions)
-        audience = first.audience or ""
-        members = [_member(event) for event in events]
-        if not first.member:
-            return self._remove(first.site, [audience], members)
-        content = {
-            "audienceMembers": members,
+            return self._tell("events:ingest", first.site, first.conversion, conversions)
+        content: dict[str, Any] = {
+            "audienceMembers": [_member(event) for event in events],
             "encoding": "HEX",
-            "termsOfService": {"customerMatchTermsOfServiceStatus": "ACCEPTED"},
         }
-        return self._ingest("audienceMembers:ingest", first.site, [audience], content)
+        if not first.member:
+            return self._tell("audienceMembers:remove", first.site, first.audience, content)
+        content["termsOfService"] = {"customerMatchTermsOfServiceStatus": "ACCEPTED"}
+        return self._tell("audienceMembers:ingest", first.site, first.audience, content)
 
     def read_response(self, response: Response, count: int) -> Outcome:
         """Judge by Google's status and reasons. Success is a ticket: nothing is judged yet."""
-        content = _object(response.body)
+        content = bodies.read(response.body)
         if response.status != 200:
             return _failure(response, content, count)
         ticket = content.get("requestId")
@@ -143,34 +136,25 @@ class GoogleAds:
         return self._request("GET", f"requestStatus:retrieve?{query}", b"")
 
     def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Judge the records by the reasons they are counted under; None while it is processing.
+        """Judge by the counts of records and reasons; None while they are not told.
 
-        Of some refused, REFUSED names none: what was taken comes back as a duplicate when the
-        halves are sent, and a duplicate is delivered.
+        Of some refused it says how many, not which: each is UNCERTAIN, as REFUSED would be false of
+        those that were taken. A duplicate was taken before.
         """
-        content = _object(response.body)
-        if response.status != 200:
-            return _no_status(_failure(response, content, count))
-        destinations = _objects(content.get("requestStatusPerDestination"))
-        statuses = {each.get("requestStatus") for each in destinations}
+        content = bodies.read(response.body)
+        if response.status in {400, 404}:  # it knows no such request, or no longer
+            return Outcome(Verdict.UNCERTAIN, _failure(response, content, count).code)
+        destinations = bodies.objects(content.get("requestStatusPerDestination"))
+        statuses = {str(each.get("requestStatus")) for each in destinations}
         if not statuses or not statuses <= {"SUCCESS", "PARTIAL_SUCCESS", "FAILED"}:
             return None
         if statuses == {"SUCCESS"}:
             return Outcome(Verdict.DELIVERED)
         return _judged(destinations, count, all_failed=statuses == {"FAILED"})
 
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the request that takes the person out of every list of the site's account.
-
-        None without a list or ``contact``, by which alone members are known. Google Ads deletes
-        no conversion that it was sent: it offers no call for that.
-        """
-        del now, nonce
-        audiences = self._account.audiences.get(event.site, ())
-        known = event.site in self._account.customers and _identifiers(event.contact)
-        if not audiences or not known or not _well_formed(event.contact):
-            return None
-        return self._remove(event.site, audiences, [_member(event, leaves=True)])
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the removal from the event's list, by hashes; None for a conversion."""
+        return None if event.audience is None else leave(event, event.audience, _known(event))
 
     def _faults(self, event: AdEvent, now: int) -> Iterator[Reason]:
         target = event.conversion if event.audience is None else event.audience
@@ -194,24 +178,20 @@ class GoogleAds:
             yield Reason.NO_TARGET
         if not _well_formed(event.contact):
             yield Reason.BAD_IDENTIFIER
-        if not _identifiers(event.contact):
+        if not _known(event):
             yield Reason.NO_IDENTIFIER
 
-    def _remove(
-        self, site: str, audiences: Sequence[str], members: Sequence[Mapping[str, Any]]
+    def _tell(
+        self, method: str, site: str, target: str | None, content: Mapping[str, Any]
     ) -> Request:
-        content = {"audienceMembers": members, "encoding": "HEX"}
-        return self._ingest("audienceMembers:remove", site, audiences, content)
-
-    def _ingest(
-        self, method: str, site: str, targets: Sequence[str], content: Mapping[str, Any]
-    ) -> Request:
-        account = {"operatingAccount": _ads_account(self._account.customers[site])}
+        destination: dict[str, Any] = {
+            "operatingAccount": _ads_account(self._account.customers[site])
+        }
         if self._account.manager is not None:
-            account["loginAccount"] = _ads_account(self._account.manager)
-        destinations = [{**account, "productDestinationId": target} for target in targets]
-        body = json.dumps({"destinations": destinations, **content}, separators=(",", ":"))
-        return self._request("POST", method, body.encode())
+            destination["loginAccount"] = _ads_account(self._account.manager)
+        destination["productDestinationId"] = target
+        told = {"destinations": [destination], **content}
+        return self._request("POST", method, bodies.written(told))
 
     def _request(self, method: str, path: str, body: bytes) -> Request:
         return Request(
@@ -252,31 +232,38 @@ def _click(event: AdEvent) -> dict[str, str]:
     return next(({name: value} for name, value in given if value), {})
 
 
-def _member(event: AdEvent, *, leaves: bool = False) -> dict[str, Any]:
-    member: dict[str, Any] = {"userData": {"userIdentifiers": _identifiers(event.contact)}}
-    if event.member and not leaves:
+def _member(event: AdEvent) -> dict[str, Any]:
+    member: dict[str, Any] = {"userData": {"userIdentifiers": _identifiers(_known(event))}}
+    if event.member:
         # Of one who leaves nothing is said: GRANTED may be false, DENIED may have it dropped.
         member["consent"] = _consent(personal=True)
     return member
 
 
-def _identifiers(contact: Contact | None) -> list[dict[str, Any]]:
-    """Return what Google knows people by. An address counts whole, or not at all."""
-    normal = _normal(contact)
+def _identifiers(known: Mapping[str, str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {name: hashing.hashed(normal[name])}
-        for name in ("emailAddress", "phoneNumber")
-        if name in normal
+        {name: known[name]} for name in ("emailAddress", "phoneNumber") if name in known
     ]
-    if {"givenName", "familyName", "regionCode", "postalCode"} <= normal.keys():
-        address = {
-            "givenName": hashing.hashed(normal["givenName"]),
-            "familyName": hashing.hashed(normal["familyName"]),
-            "regionCode": normal["regionCode"],
-            "postalCode": normal["postalCode"],
-        }
-        found.append({"address": address})
+    if "familyName" in known:
+        found.append({"address": {name: known[name] for name in _ADDRESS}})
     return found
+
+
+def _known(event: AdEvent) -> dict[str, str]:
+    """Return by what Google knows a person, hashed; of one who leaves, what ``removal`` kept.
+
+    A postal address counts whole, or not at all.
+    """
+    known = dict(event.ids)
+    if event.member:
+        known = {
+            name: value if name in _PLAIN else hashing.hashed(value)
+            for name, value in _normal(event.contact).items()
+        }
+    names = {"emailAddress", "phoneNumber"}
+    if known.keys() >= set(_ADDRESS):
+        names.update(_ADDRESS)
+    return {name: value for name, value in known.items() if name in names}
 
 
 def _normal(contact: Contact | None) -> dict[str, str]:
@@ -286,32 +273,28 @@ def _normal(contact: Contact | None) -> dict[str, str]:
     normal = {
         "emailAddress": hashing.email(contact.email or "", spaces=False, gmail=True),
         "phoneNumber": hashing.phone(contact.phone, plus=True) if contact.phone else "",
-        "givenName": _name(contact.first_name or ""),
-        "familyName": _name(contact.last_name or ""),
+        "givenName": hashing.name(contact.first_name or ""),
+        "familyName": hashing.name(contact.last_name or ""),
         "regionCode": (contact.country or "").strip().upper(),
         "postalCode": (contact.postal_code or "").strip(),
     }
     return {name: value for name, value in normal.items() if value}
 
 
-def _name(text: str) -> str:
-    return "".join(each for each in text.lower() if category(each)[0] != "P").strip()
-
-
 def _well_formed(contact: Contact | None) -> bool:
     normal = _normal(contact)
-    shapes = {"emailAddress": _EMAIL, "phoneNumber": _PHONE, "regionCode": _COUNTRY}
-    return all(shape.fullmatch(normal[name]) for name, shape in shapes.items() if name in normal)
+    return all(shape.fullmatch(normal[name]) for name, shape in _SHAPES.items() if name in normal)
 
 
 def _failure(response: Response, content: Mapping[str, Any], count: int) -> Outcome:
     """Judge a request that was not accepted; ``code`` is the nearest reason given."""
     fields = content.get("error")
     error = fields if isinstance(fields, dict) else {}
-    status = _code(error.get("status")) or _STATUSES.get(response.status, "")
-    details = _objects(error.get("details"))
-    violations = [each for one in details for each in _objects(one.get("fieldViolations"))]
-    reasons = [code for each in (*violations, *details) if (code := _code(each.get("reason")))]
+    status = bodies.code(error.get("status")) or _STATUSES.get(response.status, "")
+    details = bodies.objects(error.get("details"))
+    violations = [each for one in details for each in bodies.objects(one.get("fieldViolations"))]
+    given = (bodies.code(each.get("reason")) for each in (*violations, *details))
+    reasons = [reason for reason in given if reason]
     code = next(iter(reasons), status or f"http_{response.status}")
     verdict = _VERDICTS.get(status)
     if verdict is None:
@@ -336,52 +319,22 @@ def _wait(response: Response, details: Sequence[Mapping[str, Any]]) -> float:
     return 3600.0 if daily else 60.0
 
 
-def _no_status(outcome: Outcome) -> Outcome | None:
-    """Judge what kept a status from being told: for a lost ticket the request goes out again."""
-    if outcome.verdict in {Verdict.RETRY, Verdict.THROTTLED}:
-        return None
-    if outcome.verdict == Verdict.REFUSED:
-        return Outcome(Verdict.RETRY, outcome.code)
-    return outcome
-
-
 def _judged(destinations: Sequence[Mapping[str, Any]], count: int, *, all_failed: bool) -> Outcome:
     faults: Counter[str] = Counter()
     for destination in destinations:
         info = destination.get("errorInfo")
-        for each in _objects(info.get("errorCounts") if isinstance(info, dict) else None):
-            reason = _code(each.get("reason")).removeprefix("PROCESSING_ERROR_REASON_")
+        for each in bodies.objects(info.get("errorCounts") if isinstance(info, dict) else None):
+            reason = bodies.code(each.get("reason")).removeprefix("PROCESSING_ERROR_REASON_")
             faults[reason or "UNSPECIFIED"] += _whole(each.get("recordCount"))
-    duplicates = faults.pop("DUPLICATE_TRANSACTION_ID", 0)
+    duplicates = faults.pop(_DUPLICATE, 0)
     if duplicates and not faults:
-        return Outcome(Verdict.DELIVERED, "DUPLICATE_TRANSACTION_ID")
+        return Outcome(Verdict.DELIVERED, _DUPLICATE)
     code = faults.most_common(1)[0][0] if faults else "UNSPECIFIED"
-    if faults and faults.keys() <= _PASSING:
-        return Outcome(Verdict.RETRY, code)
-    if faults and faults.keys() <= _CONFIGURATION:
-        return Outcome(Verdict.STOPPED, code)
-    guilty = tuple(range(count)) if all_failed and faults and not duplicates else ()
-    return Outcome(Verdict.REFUSED, code, guilty)
-
-
-def _code(value: object) -> str:
-    """Return a code of Google's, empty for anything that is not shaped like one."""
-    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+    if all_failed and not duplicates:
+        return Outcome(Verdict.REFUSED, code, tuple(range(count)))
+    return Outcome(Verdict.UNCERTAIN, code)
 
 
 def _whole(value: object) -> int:
     """Return a number that JSON has as a string, as it has all of 64 bits."""
     return int(value) if isinstance(value, int | str) and _NUMBER.fullmatch(str(value)) else 0
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object, empty where it is none."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

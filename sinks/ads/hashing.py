@@ -2,6 +2,11 @@
 
 import re
 from hashlib import sha256
+from unicodedata import category
+
+# What is normal, or hashed already.
+EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|[0-9a-f]{64}")
+PHONE = re.compile(r"\+?[1-9][0-9]{6,14}|[0-9a-fA-F]{64}")
 
 _HASHED = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _GMAIL = ("gmail.com", "googlemail.com")
@@ -40,3 +45,8 @@ def phone(text: str, *, plus: bool) -> str:
         return text
     digits = re.sub(r"[^0-9]", "", text).lstrip("0")
     return f"+{digits}" if plus else digits
+
+
+def name(text: str) -> str:
+    """Return a name in lower case, without punctuation and outer whitespace."""
+    return "".join(each for each in text.lower() if category(each)[0] != "P").strip()

@@ -6,30 +6,28 @@ conversion, and a member leaves a segment only by the e-mail address that made i
 it takes unhashed only, stay behind.
 """
 
-import json
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from privacy.ads import AdEvent
 from privacy.outcome import Reason
-from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
-from sinks.ads.hashing import email, hashed
+from sinks.ads import bodies
+from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
+from sinks.ads.hashing import EMAIL, email, hashed
 
 MINUTE = 60_000  # milliseconds
 # One older event has the whole request refused: a minute is kept for the way there.
 MAX_AGE = 90 * 24 * 60 * MINUTE - MINUTE
 MAX_AHEAD = MINUTE  # clocks differ
 
+_HASHED_EMAIL = "SHA256_EMAIL"
 _RULE_URN = "urn:lla:llaPartnerConversion:"
 _RULE = re.compile(rf"(?:{_RULE_URN})?[0-9]{{1,19}}")
 _SEGMENT = re.compile(r"[0-9]{1,19}")
 # LinkedIn takes anything for a value and then matches nobody.
 _CLICK = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+|[0-9a-f]{64}")
 
-_LOGGABLE = re.compile(r"[A-Z0-9_]{1,64}")
 _INDEX = re.compile(r"\bIndex: ([0-9]{1,6})\b")
 _INDICES = re.compile(r"\bindices \[([0-9, ]*)\]")
 
@@ -59,7 +57,7 @@ class Account:
     version: str = "202608"
 
 
-class LinkedIn:
+class LinkedIn(AtOnce):
     """The connector; see ``sinks.ads.contract.Connector``. ``token`` reads the OAuth 2 token.
 
     A conversion is a rule's id or its URN; an audience is a DMP segment's id, which takes hashed
@@ -70,6 +68,7 @@ class LinkedIn:
     name = "linkedin"
     limits = Limits(events=5_000, requests_a_minute=600, requests_a_day=300_000)
     deduplicates = False
+    keeps = "LinkedIn keeps the conversions that it was told of: it offers no way to delete one."
 
     def __init__(self, account: Account, token: Callable[[], str]) -> None:
         self._account = account
@@ -89,8 +88,8 @@ class LinkedIn:
         return _identifier_refusal(event)
 
     def group(self, event: AdEvent) -> Hashable:
-        """Return the segment's id, or None for all conversions, whatever their rule."""
-        return event.audience
+        """Group by segment, and by whether it is entered; conversions of any rule go together."""
+        return event.audience, event.member
 
     def build_request(self, events: Sequence[AdEvent], now: int, nonce: str) -> Request:
         """Return the batch, an element an event in their order; see ``Connector``."""
@@ -101,9 +100,7 @@ class LinkedIn:
         return Request(
             "POST",
             f"{self._account.base_url}/rest/{path}",
-            json.dumps(
-                {"elements": [element(each) for each in events]}, separators=(",", ":")
-            ).encode(),
+            bodies.written({"elements": [element(each) for each in events]}),
             {
                 "Authorization": f"Bearer {self._token()}",
                 "Content-Type": "application/json",
@@ -117,46 +114,35 @@ class LinkedIn:
         """Judge by ``serviceErrorCode``, ``code``, then the status; see ``Connector``.
 
         Of the message, which can echo identifiers, only the places in the batch are read. A 2xx
-        that does not say 201 of each event is UNCERTAIN: some may have been taken.
+        says of each event what became of it; one that does not is UNCERTAIN.
         """
-        content = _content(response.body)
+        content = bodies.read(response.body)
         if 200 <= response.status < 300:
-            verdict = Verdict.DELIVERED if _all_created(content, count) else Verdict.UNCERTAIN
-            return Outcome(verdict, str(response.status))
-        codes = [str(content[name]) for name in ("serviceErrorCode", "code") if name in content]
-        unknown = Verdict.RETRY if response.status >= 500 else Verdict.STOPPED
-        verdict = _BY_STATUS.get(response.status, unknown)
-        verdict = next((_BY_CODE[code] for code in codes if code in _BY_CODE), verdict)
+            return _told(response.status, content.get("elements"), count)
+        given = (bodies.code(str(content.get(name))) for name in ("serviceErrorCode", "code"))
+        codes = [code for code in given if code]
+        verdict = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
+        verdict = verdict or _by_status(response.status)
         return Outcome(
             verdict,
-            next(filter(_LOGGABLE.fullmatch, codes), str(response.status)),
+            next(iter(codes), str(response.status)),
             _guilty(content.get("message"), count) if verdict == Verdict.REFUSED else (),
             _wait(response.headers),
         )
 
-    def build_poll(self, ticket: str) -> Request:
-        """Never called: LinkedIn judges at once."""
-        raise NotImplementedError
-
-    def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Never called: LinkedIn judges at once."""
-        raise NotImplementedError
-
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the removal from the event's segment; None: LinkedIn offers none.
-
-        It deletes no conversions, and no member whose e-mail address the event does not carry.
-        """
-        if event.audience is None or self.refusal(event, now) is not None:
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the removal from the event's segment by the address's hash, else None."""
+        address = _address(event)
+        if event.audience is None or address is None:
             return None
-        return self.build_request([replace(event, member=False)], now, nonce)
+        return leave(event, event.audience, {_HASHED_EMAIL: hashed(address)})
 
 
 def _identifier_refusal(event: AdEvent) -> Reason | None:
     click, address = _click(event), _address(event)
     if not click and not address:
         return Reason.NO_IDENTIFIER
-    if (click and not _CLICK.fullmatch(click)) or (address and not _EMAIL.fullmatch(address)):
+    if (click and not _CLICK.fullmatch(click)) or (address and not EMAIL.fullmatch(address)):
         return Reason.BAD_IDENTIFIER
     return None
 
@@ -179,7 +165,7 @@ def _user_ids(event: AdEvent) -> list[dict[str, str]]:
     if click := _click(event):
         ids.append({"idType": "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID", "idValue": click})
     if address := _address(event):
-        ids.append({"idType": "SHA256_EMAIL", "idValue": hashed(address)})
+        ids.append({"idType": _HASHED_EMAIL, "idValue": hashed(address)})
     return ids
 
 
@@ -188,26 +174,35 @@ def _click(event: AdEvent) -> str | None:
 
 
 def _address(event: AdEvent) -> str | None:
+    """Return the address, of one who leaves its hash."""
+    if not event.member:
+        return event.ids.get(_HASHED_EMAIL)
     if event.contact is None or event.contact.email is None:
         return None
     return email(event.contact.email, spaces=False)
 
 
-def _content(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
+def _by_status(status: int) -> Verdict:
+    return _BY_STATUS.get(status, Verdict.RETRY if status >= 500 else Verdict.STOPPED)
 
 
-def _all_created(content: dict[str, Any], count: int) -> bool:
-    elements = content.get("elements")
-    return (
-        isinstance(elements, list)
-        and len(elements) == count
-        and all(isinstance(each, dict) and each.get("status") == 201 for each in elements)
-    )
+def _told(status: int, elements: object, count: int) -> Outcome:
+    """Judge each event by its own status; ``code`` is the first that is no success."""
+    statuses = [each.get("status") for each in bodies.objects(elements)]
+    each = tuple(map(_of_element, statuses))
+    if len(each) != count:
+        return Outcome(Verdict.UNCERTAIN, str(status))
+    failed = [at for at, verdict in enumerate(each) if verdict != Verdict.DELIVERED]
+    if not failed:
+        return Outcome(Verdict.DELIVERED, str(status))
+    code = bodies.code(str(statuses[failed[0]]))
+    return Outcome(Verdict.UNCERTAIN, code or str(status), each=each)
+
+
+def _of_element(status: object) -> Verdict:
+    if not isinstance(status, int) or status < 100:
+        return Verdict.UNCERTAIN
+    return Verdict.DELIVERED if 200 <= status < 300 else _by_status(status)
 
 
 def _guilty(message: object, count: int) -> tuple[int, ...]:

@@ -8,15 +8,14 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from unicodedata import category
 
 from privacy.ads import IDS, AdEvent, Contact
 from privacy.outcome import Reason
-from sinks.ads import hashing
-from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
+from sinks.ads import bodies, hashing
+from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 
 MINUTE = 60_000
 # One older event has the whole request refused: a minute is kept for the way there.
@@ -30,12 +29,7 @@ _FB = {
     "fbp": re.compile(r"fb\.[0-9]\.[0-9]{13}\.[0-9]+(\.[\w-]+)?", re.ASCII),
     "fbc": re.compile(r"fb\.[0-9]\.[0-9]{13}\.[\w-]+(\.[\w-]+)?", re.ASCII),
 }
-# What a person's data look like once they are normal; what is hashed already is taken as it is.
-_SHAPES = {
-    "em": re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+|[0-9a-f]{64}"),
-    "ph": re.compile(r"[1-9][0-9]{6,14}|[0-9a-fA-F]{64}"),
-    "country": re.compile(r"[a-z]{2}"),
-}
+_SHAPES = {"em": hashing.EMAIL, "ph": hashing.PHONE, "country": re.compile(r"[a-z]{2}")}
 
 # How an event and an audience name what identifies a person.
 _KEYS = {
@@ -55,7 +49,7 @@ _STOPS = {(100, 33), (100, 1713230)}  # no such pixel or no permission; a blocke
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the sites have at Meta, by site: ``pixels`` and ``ad_accounts`` (without ``act_``).
+    """What the sites have at Meta; ``pixels`` by site.
 
     ``opt_out`` has events measured but not used to optimise delivery. ``limited_data_use`` of
     events is for the United States alone: country and state as Meta numbers them, (1, 1000) for
@@ -64,7 +58,6 @@ class Account:
     """
 
     pixels: Mapping[str, str]
-    ad_accounts: Mapping[str, str] = field(default_factory=dict)
     base_url: str = "https://graph.facebook.com"
     version: str = "v26.0"
     opt_out: bool = False
@@ -72,7 +65,7 @@ class Account:
     test_event_code: str | None = None
 
 
-class Meta:
+class Meta(AtOnce):
     """The connector; see ``contract.Connector``.
 
     ``token`` is a system user's, sent in a header. ``app_secret``, for apps that ask for a proof
@@ -82,6 +75,7 @@ class Meta:
     name = "meta"
     limits = Limits(events=1_000)
     deduplicates = True
+    keeps = "Meta keeps the pages that it was told were visited: it offers no way to delete one."
 
     def __init__(
         self,
@@ -120,7 +114,7 @@ class Meta:
 
     def read_response(self, response: Response, count: int) -> Outcome:
         """Judge by the code in the body: the status says retry for a 400, or fault for a 500."""
-        content = _object(response.body)
+        content = bodies.read(response.body)
         if "error" in content:
             return _failure(content["error"], response)
         received = content.get("events_received", content.get("num_received"))
@@ -131,26 +125,13 @@ class Meta:
             return Outcome(Verdict.REFUSED, "num_invalid_entries")
         return Outcome(Verdict.DELIVERED)
 
-    def build_poll(self, ticket: str) -> Request:
-        """Never called: Meta judges at once."""
-        raise NotImplementedError
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the removal from the event's audience; None for a page.
 
-    def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Never called: Meta judges at once."""
-        raise NotImplementedError
-
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the request that takes the visitor out of every audience of the site's account.
-
-        None for a site without an ad account. Meta deletes no event that it was sent: it offers
-        no call for that.
+        Meta can also take a visitor out of every audience at once: that would end memberships by
+        other consents as well, and needs the account of the site.
         """
-        del now, nonce
-        account = self._account.ad_accounts.get(event.site)
-        if account is None:
-            return None
-        member = {"schema": ["EXTERN_ID"], "data": [[hashing.member(event.site, event.visitor)]]}
-        return self._request("DELETE", f"act_{account}/usersofanyaudience", {"payload": member})
+        return None if event.audience is None else leave(event, event.audience, {})
 
     def _faults(self, event: AdEvent, now: int) -> Iterator[Reason]:
         if not _well_formed(event.contact):
@@ -189,7 +170,7 @@ class Meta:
         return Request(
             method,
             f"{self._account.base_url}/{self._account.version}/{path}",
-            json.dumps(content, separators=(",", ":")).encode(),
+            bodies.written(content),
             {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             proof,
         )
@@ -247,15 +228,11 @@ def _normal(contact: Contact | None) -> dict[str, str]:
     return {
         "em": hashing.email(contact.email or ""),
         "ph": hashing.phone(contact.phone or "", plus=False),
-        "fn": _name(contact.first_name or ""),
-        "ln": _name(contact.last_name or ""),
+        "fn": hashing.name(contact.first_name or ""),
+        "ln": hashing.name(contact.last_name or ""),
         "zp": re.sub(r"[\s-]", "", postal_code),
         "country": country,
     }
-
-
-def _name(text: str) -> str:
-    return "".join(each for each in text.lower() if category(each)[0] != "P").strip()
 
 
 def _well_formed(contact: Contact | None) -> bool:
@@ -264,15 +241,6 @@ def _well_formed(contact: Contact | None) -> bool:
     normal = _normal(contact)
     given = {"em": contact.email, "ph": contact.phone, "country": contact.country}
     return all(shape.fullmatch(normal[key]) for key, shape in _SHAPES.items() if given[key])
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object, empty where it is none."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _failure(error: object, response: Response) -> Outcome:

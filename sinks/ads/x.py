@@ -6,13 +6,11 @@ States) is not documented for conversions, so what has no consent is not sent. I
 conversion; a member leaves an audience by the pseudonym that made it one.
 """
 
-import json
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from oauthlib.oauth1 import Client
 from oauthlib.oauth1.rfc5849.parameters import prepare_headers
@@ -25,8 +23,9 @@ from oauthlib.oauth1.rfc5849.signature import (
 
 from privacy.ads import AdEvent
 from privacy.outcome import Reason
-from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict
-from sinks.ads.hashing import email, hashed, member, phone
+from sinks.ads import bodies
+from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
+from sinks.ads.hashing import EMAIL, PHONE, email, hashed, member, phone
 
 MINUTE = 60_000  # milliseconds
 MAX_AHEAD = MINUTE  # clocks differ
@@ -35,9 +34,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID = re.compile(r"[0-9a-z]{1,32}")
 _EVENT = re.compile(r"(?:tw-(?P<pixel>[0-9a-z]{1,32})-)?[0-9a-z]{1,32}")
 _CLICK = re.compile(r"[0-9A-Za-z_-]{1,128}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+|[0-9a-f]{64}")
-_PHONE = re.compile(r"\+[1-9][0-9]{6,14}|[0-9A-Fa-f]{64}")
-_LOGGABLE = re.compile(r"[A-Z0-9_]{1,64}")
 
 _BY_CODE: Mapping[str, Verdict] = {"WEB_EVENT_TAG_NOT_FOUND": Verdict.REFUSED}
 _BY_STATUS: Mapping[int, Verdict] = {
@@ -76,7 +72,7 @@ class OAuth:
     token_secret: str = field(repr=False)
 
 
-class X:
+class X(AtOnce):
     """The connector; see ``sinks.ads.contract.Connector``.
 
     ``oauth`` and ``pixel_token`` read secrets. Conversions go with the pixel's token where there
@@ -90,6 +86,7 @@ class X:
         events=500, body=5_000_000, requests_a_minute=1_500, events_a_quarter_hour=60_000
     )
     deduplicates = False
+    keeps = "X keeps the conversions that it was told of: it offers no way to delete one."
 
     def __init__(
         self,
@@ -116,8 +113,10 @@ class X:
         return _identifier_refusal(event)
 
     def group(self, event: AdEvent) -> Hashable:
-        """Return the audience, or the pixel of the event's site."""
-        return (event.audience, None if event.audience else self._account.pixels.get(event.site))
+        """Return the audience and whether it is entered, or the pixel of the event's site."""
+        if event.audience is not None:
+            return event.audience, event.member
+        return self._account.pixels[event.site]
 
     def build_request(self, events: Sequence[AdEvent], now: int, nonce: str) -> Request:
         """Return the batch, an entry an event in their order; see ``Connector``."""
@@ -136,7 +135,7 @@ class X:
         return Request(
             "POST",
             url,
-            json.dumps(content, separators=(",", ":")).encode(),
+            bodies.written(content),
             {"Content-Type": "application/json", **secret},
         )
 
@@ -146,35 +145,24 @@ class X:
         Success is told by the counts. A 2xx without the right ``conversions_processed`` is
         UNCERTAIN; with the wrong ``success_count`` it is to be sent again, as X asks.
         """
-        content = _content(response.body)
+        content = bodies.read(response.body)
         if 200 <= response.status < 300:
             return Outcome(_counted(content.get("data"), count), str(response.status))
-        codes = [each.get("code") for each in _list(content, "errors") if isinstance(each, dict)]
-        code = codes[0] if codes and isinstance(codes[0], str) else ""
+        errors, at_places = bodies.objects(content.get("errors")), content.get("operation_errors")
+        code = bodies.code(errors[0].get("code")) if errors else ""
         unknown = Verdict.RETRY if response.status >= 500 else Verdict.STOPPED
         return Outcome(
             _BY_CODE.get(code, _BY_STATUS.get(response.status, unknown)),
-            code if _LOGGABLE.fullmatch(code) else str(response.status),
-            tuple(place for place, each in enumerate(_list(content, "operation_errors")) if each),
+            code or str(response.status),
+            tuple(place for place, each in enumerate(at_places) if each)
+            if isinstance(at_places, list)
+            else (),
             _wait(response.headers),
         )
 
-    def build_poll(self, ticket: str) -> Request:
-        """Never called: X judges at once."""
-        raise NotImplementedError
-
-    def read_poll(self, response: Response, count: int) -> Outcome | None:
-        """Never called: X judges at once."""
-        raise NotImplementedError
-
-    def build_erasure(self, event: AdEvent, now: int, nonce: str) -> Request | None:
-        """Return the removal from the event's audience; None: X offers none.
-
-        It deletes no conversions, and knows no removal from all audiences at once.
-        """
-        if event.audience is None or self.refusal(event, now) is not None:
-            return None
-        return self.build_request([replace(event, member=False)], now, nonce)
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        """Return the removal from the event's audience; None for a conversion."""
+        return None if event.audience is None else leave(event, event.audience, {})
 
     def _has_target(self, event: AdEvent) -> bool:
         if event.audience is not None:
@@ -211,7 +199,7 @@ class X:
 
 def _identifier_refusal(event: AdEvent) -> Reason | None:
     identifiers = _identifiers(event)
-    shapes = {"twclid": _CLICK, "email": _EMAIL, "phone": _PHONE}
+    shapes = {"twclid": _CLICK, "email": EMAIL, "phone": PHONE}
     if not identifiers:
         return Reason.NO_IDENTIFIER
     if not all(shapes[name].fullmatch(value) for name, value in identifiers.items()):
@@ -254,19 +242,6 @@ def _operation(event: AdEvent) -> dict[str, object]:
         "operation_type": "Update" if event.member else "Delete",
         "params": {"users": [{"partner_user_id": [member(event.site, event.visitor)]}]},
     }
-
-
-def _content(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _list(content: dict[str, Any], name: str) -> list[Any]:
-    found = content.get(name)
-    return found if isinstance(found, list) else []
 
 
 def _counted(data: object, count: int) -> Verdict:

@@ -98,6 +98,9 @@ def record(
                     "partition": each.partition,
                     "offset": each.offset,
                     "recorded_at": each.recorded_at,
+                    "site": each.site,
+                    "visitor": each.visitor,
+                    "purpose": each.purpose,
                 }
                 for each in taken
             ],
@@ -124,7 +127,13 @@ def deny(
     if after is not before:
         _put(connection, {(site, visitor): after})
         connection.execute(
-            insert(withdrawals).values(partition=partition, offset=offset, recorded_at=recorded_at)
+            insert(withdrawals).values(
+                partition=partition,
+                offset=offset,
+                recorded_at=recorded_at,
+                site=site,
+                visitor=visitor,
+            )
         )
     return after
 

@@ -90,6 +90,9 @@ withdrawals = Table(
     _key("offset", BigInteger),
     _must("recorded_at", BigInteger),
     Column("effective_at", BigInteger),
+    Column("site", Text),
+    Column("visitor", Text),
+    Column("purpose", Text),  # none: all
 )
 
 # Who delivers a partition's events to a provider, and until when it may.
@@ -122,4 +125,135 @@ deliveries = Table(
     Column("begun_at", BigInteger),  # first byte of the last request with it
     _must("at", BigInteger),
     _must("tries", Integer),
+)
+
+# What may have reached a provider and can be undone there.
+reached = Table(
+    "reached",
+    METADATA,
+    _key("provider", Text),
+    _key("event_id", Text),  # of the removal
+    _must("partition", Integer),
+    _must("site", Text),
+    _must("visitor", Text),
+    Column("audience", Text),  # none: all that the provider holds of the visitor
+    _must("ids", JSON),
+    _must("purpose", Text),
+    _must("epoch", BigInteger),
+    Column("due_at", BigInteger),  # none: the consent stands, as far as is effective
+)
+
+# The key of each case that is kept, wrapped for each department that may read it.
+case_keys = Table(
+    "case_keys",
+    METADATA,
+    _key("case_id", Text),
+    _key("department", Text),
+    _must("wrapped", LargeBinary),
+    _must("made_at", BigInteger),
+)
+
+# Which department asked for the key of which case, and whether it was given.
+key_uses = Table(
+    "key_uses",
+    METADATA,
+    _key("case_id", Text),
+    _key("department", Text),
+    _key("at", BigInteger),
+    _must("outcome", Text),
+)
+
+# Cases that are kept: where they stand, and their fields; the personal ones sealed.
+cases = Table(
+    "cases",
+    METADATA,
+    _key("case_id", Text),
+    _must("service", Text),
+    Column("group_id", Text),
+    _must("site", Text),
+    Column("subject", Text),
+    _must("state", Text),
+    Column("language", Text),
+    _must("received_at", BigInteger),
+    _must("changed_at", BigInteger),
+    Column("due_at", BigInteger),  # none: the state does not end by itself
+    _must("key_version", Integer),
+    _must("sealed", JSON),  # by field, base64
+    _must("settings", JSON),
+    Column("further", JSON(none_as_null=True)),
+)
+
+# What cases may belong to and end with: contests, events, surveys, vacancies.
+groups = Table(
+    "groups",
+    METADATA,
+    _key("service", Text),
+    _key("group_id", Text),
+    _must("state", Text),
+    Column("capacity", Integer),
+    _must("settings", JSON),
+)
+
+# Service events, and how far those of a whole group are carried out.
+jobs = Table(
+    "jobs",
+    METADATA,
+    _key("job_id", Text),
+    _must("service", Text),
+    Column("group_id", Text),
+    _must("event", Text),
+    _must("total", Integer),
+    _must("done", Integer),
+    _must("begun_at", BigInteger),
+    Column("finished_at", BigInteger),
+)
+
+# Cases that are over, and when each step of their deletion was done. Kept for ever: a case that
+# is named here cannot come back.
+deletions = Table(
+    "deletions",
+    METADATA,
+    _key("deletion_id", Text),
+    _must("case_id", Text),
+    _must("service", Text),
+    _must("departments", JSON),
+    _must("holders", JSON),
+    _must("cause", Text),
+    _must("cause_id", Text),
+    _must("requested_at", BigInteger),
+    _must("deadline", BigInteger),
+    Column("shredded_at", BigInteger),
+    Column("unreadable_at", BigInteger),
+    Column("announced_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("certificate", JSON(none_as_null=True)),
+)
+
+# What each holder outside said became of a deletion.
+receipts = Table(
+    "receipts",
+    METADATA,
+    _key("deletion_id", Text),
+    _key("holder", Text),
+    _must("outcome", Text),
+    _must("at", BigInteger),
+)
+
+# Who must not be mailed on a list again, whatever is subscribed to later in their name.
+unsubscribed = Table(
+    "unsubscribed",
+    METADATA,
+    _key("list", Text),
+    _key("subject", Text),
+    _must("at", BigInteger),
+)
+
+# Every policy that was in force.
+policies = Table(
+    "policies",
+    METADATA,
+    _key("version", Text),
+    _must("digest", Text),
+    _must("recorded_at", BigInteger),
+    _must("text", Text),
 )

@@ -1,20 +1,34 @@
 """Withdrawals of ads consent: recorded at once, effective when nobody can send any more."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select, update
 
 from sinks.ledger.tables import withdrawals
 
 
-class Withdrawal(NamedTuple):
-    """A change in ``consent-changes`` and when it was recorded, in milliseconds since 1970."""
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A change in ``consent-changes`` and when it was recorded, in milliseconds since 1970.
+
+    ``visitor`` is the cookie id whose consent to ``purpose`` it ended; no purpose: to all. Those
+    recorded before removals were kept have no visitor.
+    """
 
     offset: int
     recorded_at: int
+    site: str | None = None
+    visitor: str | None = field(default=None, repr=False)
+    purpose: str | None = None
 
 
-_COLUMNS = (withdrawals.c.offset, withdrawals.c.recorded_at)
+_COLUMNS = (
+    withdrawals.c.offset,
+    withdrawals.c.recorded_at,
+    withdrawals.c.site,
+    withdrawals.c.visitor,
+    withdrawals.c.purpose,
+)
 
 
 def unsettled(connection: Connection, partition: int) -> list[Withdrawal]:
@@ -41,4 +55,5 @@ def settle(connection: Connection, partition: int, up_to_offset: int, at: int) -
         .values(effective_at=at)
         .returning(*_COLUMNS)
     )
-    return sorted(Withdrawal(*row) for row in connection.execute(now))
+    found = [Withdrawal(*row) for row in connection.execute(now)]
+    return sorted(found, key=lambda each: each.offset)

@@ -1,6 +1,7 @@
 """Deliver a batch of ad events to one provider: the path is ``Dispatcher.deliver``.
 
     refuse   what the provider would not take (``Connector.refusal``)
+    sift     drop whose consent does not stand, give up what has waited too long
     pack     into requests of events that may share one, within the provider's limits
     round    with the gate closed: know every consent acknowledged by now, take a lease, drop whose
              consent does not stand, claim the rest, begin the requests; then wait for answers
@@ -8,103 +9,42 @@
 
 A request begins within the lease or not at all, and each retry goes through a round of its own.
 While nothing is sent the lease is renewed with the newest consents, so that a withdrawal becomes
-effective at once (``streams.delivery.settle``).
+effective at once (``streams.delivery.settle``). Removals that follow it go the same way, and need
+no consent.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 import structlog
 
-from privacy.ads import AdEvent
 from privacy.outcome import Reason, Reject
 from privacy.standings import REFUSALS
-from sinks.ads.contract import Connector, Outcome, Response, Verdict
-from sinks.consents import ConsentUnknownError
+from sinks.ads.contract import Connector
 from sinks.ledger.deliveries import State
 from sinks.ledger.ledger import LedgerError
 from streams import metrics
-from streams.delivery.book import Book, Claim, Entry, HeldError, Result
-from streams.delivery.http import Attempt, Http, LostError, TooLateError
+from streams.delivery.book import Book, Claim, Consents, Result
+from streams.delivery.circuit import Circuit
+from streams.delivery.clocks import Clocks
+from streams.delivery.gate import NOT_NOW, RENEW_SECONDS, Gate
+from streams.delivery.http import Attempt, Http, TooLateError
+from streams.delivery.judge import Judge
 from streams.delivery.pace import Pace
+from streams.delivery.parcels import Item, Parcel, pack
+from streams.delivery.removals import undoing
 from streams.lanes.batch import Source
 
-RENEW_SECONDS = 0.2
-AT_ONCE = 128  # requests of one round
-FIRST_WAIT = 0.2  # seconds before the first retry; doubled for each further one
-LONGEST_WAIT = 30.0
-STOPPED_WAIT = 60.0
-TOKEN_TRIES = 3
-FAILURES = 5  # in a row, and one request at a time tries whether the provider is back
-
-# Nothing may be sent while it is so; it passes.
-_NOT_NOW = (ConsentUnknownError, HeldError, LedgerError)
-_SETTLED = {
-    Verdict.DELIVERED: State.DELIVERED,
-    Verdict.ACCEPTED: State.ACCEPTED,
-    Verdict.UNCERTAIN: State.UNCERTAIN,
-}
+TELL_SECONDS = 60.0  # between two words about events that still wait
 
 _log = structlog.get_logger()
 
-
-class Consents(Protocol):
-    """What visitors chose; see ``sinks.consents.Consents``."""
-
-    def barrier(self) -> Mapping[int, int]: ...  # noqa: D102
-
-    def refusals(  # noqa: D102
-        self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
-    ) -> np.ndarray: ...
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """An event, the message it came in, when that came, and whether it is ours.
-
-    ``begun_at`` is when the last request with it began. Times in milliseconds since 1970.
-    """
-
-    entry: Entry
-    source: Source
-    came: int
-    claimed: bool = False
-    begun_at: int | None = None
-
-    @property
-    def event(self) -> AdEvent:
-        """Return what happened."""
-        return self.entry.event
-
-
-@dataclass(slots=True, eq=False)
-class Parcel:
-    """Events of one request."""
-
-    items: list[Item]
-    tries: int = 0
-    not_before: float = 0.0  # boottime
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Where time and names come from: milliseconds since 1970, boottime in seconds, nonces."""
-
-    now: Callable[[], int]
-    boottime: Callable[[], float]
-    nonce: Callable[[], str]
-
-
-@dataclass(slots=True)
-class _Health:
-    failures: int = 0
-    closed_until: float = 0.0
-    refreshed: int = 0
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 class Dispatcher:
@@ -134,55 +74,49 @@ class Dispatcher:
         self._book = book
         self._http = http
         self._clocks = clocks
-        self._partitions = partitions
-        self._letter = letter
+        self._judge = Judge(connector, clocks, letter)
         self._patience = patience_ms
-        self._lease = lease
         self._pace = Pace(connector.limits)
-        self._gate = asyncio.Lock()
-        self._health = _Health()
+        self._gate = Gate(
+            connector.name,
+            consents,
+            book,
+            boottime=clocks.boottime,
+            partitions=partitions,
+            seconds=lease,
+        )
+        self.keep = self._gate.keep
+        # Removals may be other calls with other credentials: what stops them stops nothing else.
+        self._circuits = {each: Circuit(connector.name) for each in (False, True)}
 
     async def deliver(self, items: Sequence[Item], stopped: Callable[[], bool]) -> bool:
-        """Settle every event; return whether that was done before ``stopped`` said so."""
-        parcels = deque(self._pack(await self._sift(await self._refuse(items))))
-        while parcels and not stopped():
-            ready, wait = self._due(parcels)
-            if not ready:
-                await asyncio.sleep(min(wait, 0.1))
-                continue
-            for parcel in ready:
-                parcels.remove(parcel)
-            parcels.extend(await self._round(ready))
-        # Of these the provider took nothing, or was not asked.
-        left = [item.entry for parcel in parcels for item in parcel.items if item.claimed]
-        if left:
-            await asyncio.to_thread(self._book.release, left)
+        """Settle every event; return whether that was done before ``stopped`` said so.
+
+        Events and removals are not mixed.
+        """
+        circuit = self._circuits[any(item.source is None for item in items)]
+        try:
+            good = await self._sift(await self._refuse(items))
+            parcels = deque(pack(self._connector, good, self._clocks.now()))
+            told = self._clocks.boottime()
+            while parcels and not stopped():
+                ready, wait = self._due(parcels, circuit)
+                if not ready:
+                    await asyncio.sleep(min(wait, 0.1))
+                for parcel in ready:
+                    parcels.remove(parcel)
+                parcels.extend(await self._round(ready, circuit) if ready else ())
+                told = self._tell(parcels, told)
+            # Of these the provider took nothing, or was not asked.
+            left = [item.entry for each in parcels for item in each.items if item.claimed]
+            if left:
+                await self._write(self._book.release, left)
+        except Exception as error:
+            claimed = sum(item.claimed for item in items)
+            name, reason = self._connector.name, type(error).__name__
+            _log.error("ads_failed", provider=name, reason=reason, count=claimed)
+            raise
         return not parcels
-
-    async def keep(self, stopped: Callable[[], bool]) -> None:
-        """Renew the lease while nothing is sent, until ``stopped`` says so; then let go of it."""
-        while not stopped():
-            try:
-                async with self._gate:
-                    await self._renew()
-            except _NOT_NOW:
-                await self._leave()
-            await asyncio.sleep(RENEW_SECONDS)
-        async with self._gate:
-            await self._leave()
-
-    async def _leave(self) -> None:
-        """Hold nothing; where the ledger is away, the lease runs out."""
-        with suppress(LedgerError):
-            await asyncio.to_thread(self._book.leave)
-
-    async def _renew(self) -> float:
-        """Know all consents acknowledged by now and hold a lease; return its end (boottime)."""
-        passed = await asyncio.to_thread(self._consents.barrier)
-        until = self._clocks.boottime() + self._lease
-        ours = {each: passed[each] for each in self._partitions()}
-        await asyncio.to_thread(self._book.hold, ours, until)
-        return until
 
     async def _refuse(self, items: Sequence[Item]) -> list[Item]:
         """Settle what the provider would refuse; return the others."""
@@ -193,51 +127,27 @@ class Dispatcher:
             if reason is None:
                 good.append(item)
             else:
-                results.append(Result(item.entry, State.REFUSED, reason))
+                results.append(self._judge.refused(item, reason, reason))
         await self._finish(results)
         return good
 
     async def _sift(self, items: list[Item]) -> list[Item]:
-        """Settle at once what consent does not stand for, so that no round is spent on it."""
-        parcel = Parcel(items)
-        with suppress(*_NOT_NOW):
+        """Settle at once what will not be sent, so that no round is spent on it."""
+        parcels = [Parcel(items)]
+        with suppress(*NOT_NOW):
             await asyncio.to_thread(self._consents.barrier)
-            await self._consented([parcel])
-        return parcel.items
+            parcels = await self._consented(parcels)
+        return [item for parcel in await self._patient(parcels) for item in parcel.items]
 
-    def _pack(self, items: Sequence[Item]) -> Iterator[Parcel]:
-        groups: dict[object, list[Item]] = {}
-        for item in items:
-            groups.setdefault(self._connector.group(item.event), []).append(item)
-        most = self._connector.limits.events
-        for group in groups.values():
-            for start in range(0, len(group), most):
-                yield from self._light(Parcel(group[start : start + most]))
-
-    def _light(self, parcel: Parcel) -> Iterator[Parcel]:
-        """Halve a parcel until each part's body is within the limit."""
-        most = self._connector.limits.body
-        events = [item.event for item in parcel.items]
-        if (
-            most
-            and len(events) > 1
-            and len(self._connector.build_request(events, self._clocks.now(), "").body) > most
-        ):
-            for half in _halves(parcel):
-                yield from self._light(half)
-        else:
-            yield parcel
-
-    def _due(self, parcels: Sequence[Parcel]) -> tuple[list[Parcel], float]:
+    def _due(self, parcels: Sequence[Parcel], circuit: Circuit) -> tuple[list[Parcel], float]:
         """Return what may be sent now, and the seconds until more may."""
         now = self._clocks.boottime()
-        if (closed := self._health.closed_until - now) > 0:
+        if (closed := circuit.wait(now)) > 0:
             return [], closed
-        most = 1 if self._health.failures >= FAILURES else AT_ONCE
         ready: list[Parcel] = []
-        wait = LONGEST_WAIT
+        wait = RENEW_SECONDS
         for parcel in parcels:
-            if len(ready) == most:
+            if len(ready) == circuit.width:
                 break
             if parcel.not_before > now:
                 wait = min(wait, parcel.not_before - now)
@@ -247,40 +157,34 @@ class Dispatcher:
                 ready.append(parcel)
         return ready, wait
 
-    async def _round(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+    async def _round(self, parcels: list[Parcel], circuit: Circuit) -> list[Parcel]:
         """Send what may be sent; return what is to be tried again."""
-        async with self._gate:
+        async with self._gate.lock:
             try:
-                until = await self._renew()
-                parcels = await self._claim(await self._consented(parcels))
-            except _NOT_NOW as error:
-                _log.warning("ads_held", provider=self._connector.name, reason=type(error).__name__)
-                await self._leave()
-                over: list[Result] = []
-                later = [self._later(each, FIRST_WAIT, 0) for each in parcels]
-                left = self._patient(later, over)
-                await self._finish(over)
-                return left
+                parcels, until = await self._admitted(parcels)
+            except NOT_NOW as error:
+                await self._gate.hold_back(error)
+                later = [self._judge.later(each, RENEW_SECONDS, 0) for each in parcels]
+                return await self._patient(later)
             sent = [self._attempt(parcel, until) for parcel in parcels]
             tasks = [asyncio.create_task(self._http.send(attempt)) for attempt in sent]
             await asyncio.gather(*(attempt.settled.wait() for attempt in sent))
         answers = await asyncio.gather(*tasks, return_exceptions=True)
-        again: list[Parcel] = []
-        results: list[Result] = []
-        try:
-            for parcel, attempt, answer in zip(parcels, sent, answers, strict=True):
-                for item in parcel.items:
-                    item.begun_at = attempt.begun_at or item.begun_at
-                again += self._settle(parcel, answer, results)
-        finally:
-            # All in one transaction: one a request takes longer than the answers.
-            await self._finish(results)
-        return again
+        for parcel, attempt in zip(parcels, sent, strict=True):
+            for item in parcel.items:
+                item.begun_at = attempt.begun_at or item.begun_at
+        return await self._settle(parcels, answers, circuit)
 
-    def _attempt(self, parcel: Parcel, until: float) -> Attempt:
-        events = [item.event for item in parcel.items]
-        request = self._connector.build_request(events, self._clocks.now(), self._clocks.nonce())
-        return Attempt(request, until)
+    async def _admitted(self, parcels: list[Parcel]) -> tuple[list[Parcel], float]:
+        """Return what may be sent, and until when it may begin."""
+        wanted = {item.entry.partition for parcel in parcels for item in parcel.items}
+        until = await self._gate.renew(wanted)
+        parcels = await self._claim(await self._consented(parcels))
+        if parcels and self._gate.is_old(until):
+            # The ledger was slow: what was looked at is old, and would soon be too late.
+            until = await self._gate.renew(wanted)
+            parcels = await self._consented(parcels)
+        return parcels, until
 
     async def _consented(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Drop events whose consent does not stand; whoever leaves an audience needs none."""
@@ -290,140 +194,110 @@ class Dispatcher:
             self._purpose,
             np.array([item.event.epoch for item in items], np.int64),
         )
-        refused = {id(item): REFUSALS[code] for item, code in zip(items, codes, strict=True)}
-        results = []
+        reasons = [REFUSALS[code] for code in codes]
+        refused = {
+            id(item): item.result(State.DROPPED, reason)
+            for item, reason in zip(items, reasons, strict=True)
+            if reason is not None
+        }
         for parcel in parcels:
-            kept = []
-            for item in parcel.items:
-                if reason := refused.get(id(item)):
-                    results.append(
-                        Result(item.entry, State.DROPPED, reason, begun_at=item.begun_at)
-                    )
-                else:
-                    kept.append(item)
-            parcel.items = kept
-        await self._finish(results)
+            parcel.items = [item for item in parcel.items if id(item) not in refused]
+        await self._finish(list(refused.values()))
         return [parcel for parcel in parcels if parcel.items]
 
     async def _claim(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Leave out what was settled before, and what may have been sent and must not be twice."""
         new = [item for parcel in parcels for item in parcel.items if not item.claimed]
-        claims = await asyncio.to_thread(self._book.claim, [item.entry for item in new])
-        uncertain = []
-        for item in new:
-            claim = claims[item.event.event_id]
-            item.claimed = claim == Claim.NEW or (
-                claim == Claim.OPEN and self._connector.deduplicates
-            )
-            if claim == Claim.OPEN and not item.claimed:
-                uncertain.append(Result(item.entry, State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN))
-        await self._finish(uncertain)
+        if new:
+            entries = [item.entry for item in new]
+            undo = [u for e in entries if (u := undoing(self._connector, e)) is not None]
+            claims = await asyncio.to_thread(self._book.claim, entries, undo)
+            uncertain = []
+            for item in new:
+                claim = claims[item.event.event_id]
+                item.claimed = (
+                    claim == Claim.NEW
+                    or (claim == Claim.OPEN and self._judge.repeatable(item))
+                    # A removal is due as long as the ledger says so.
+                    or item.source is None
+                )
+                if claim == Claim.OPEN and not item.claimed:
+                    uncertain.append(item.result(State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN))
+            await self._finish(uncertain)
         for parcel in parcels:
             parcel.items = [item for item in parcel.items if item.claimed]
         return [parcel for parcel in parcels if parcel.items]
 
-    def _settle(self, parcel: Parcel, answer: object, results: list[Result]) -> list[Parcel]:
-        """Add what became of a parcel to ``results``; return what of it is to be tried again."""
-        match answer:
-            case TooLateError():
-                return [self._later(parcel, 0.0)]
-            case LostError():
-                outcome = Outcome(
-                    Verdict.UNCERTAIN
-                    if answer.begun and not self._connector.deduplicates
-                    else Verdict.RETRY,
-                    str(answer),
-                )
-            case BaseException():
-                raise answer
-            case Response():
-                outcome = self._connector.read_response(answer, len(parcel.items))
-            case _:
-                raise TypeError(type(answer))
-        metrics.ADS_REQUESTS.labels(self._connector.name, outcome.verdict).inc()
-        return self._follow(parcel, outcome, results)
+    def _attempt(self, parcel: Parcel, until: float) -> Attempt:
+        events = [item.event for item in parcel.items]
+        request = self._connector.build_request(events, self._clocks.now(), self._clocks.nonce())
+        return Attempt(request, until)
 
-    def _follow(self, parcel: Parcel, outcome: Outcome, results: list[Result]) -> list[Parcel]:
-        if (state := _SETTLED.get(outcome.verdict)) is not None:
-            if state != State.UNCERTAIN:
-                self._health = _Health()
-            reason = Reason.PROVIDER_UNCERTAIN if state == State.UNCERTAIN else None
-            results += [
-                Result(each.entry, state, reason, outcome.ticket, each.begun_at)
-                for each in parcel.items
-            ]
-            return []
-        if outcome.verdict == Verdict.REFUSED:
-            return self._part(parcel, outcome, results)
-        return self._patient([self._postponed(parcel, outcome)], results)
+    async def _settle(
+        self, parcels: Sequence[Parcel], answers: Sequence[object], circuit: Circuit
+    ) -> list[Parcel]:
+        """Write down what became of parcels; return what is to be tried again.
 
-    def _postponed(self, parcel: Parcel, outcome: Outcome) -> Parcel:
-        """Put a parcel off of which the provider took nothing."""
-        health, now = self._health, self._clocks.boottime()
-        if outcome.verdict == Verdict.THROTTLED:
-            wait = LONGEST_WAIT if outcome.wait is None else outcome.wait
-            health.closed_until = now + wait
-            return self._later(parcel, wait, tries=0)
-        if outcome.verdict == Verdict.UNAUTHORISED and health.refreshed < TOKEN_TRIES:
-            health.refreshed += 1
-            return self._later(parcel, FIRST_WAIT)
-        if outcome.verdict == Verdict.RETRY:
-            health.failures += 1
-            wait = min(FIRST_WAIT * 2**parcel.tries, LONGEST_WAIT)
-            return self._later(parcel, wait if outcome.wait is None else outcome.wait)
-        # Somebody has to mend the configuration: the circuit is open until then.
-        health.closed_until = now + STOPPED_WAIT
-        _log.error("ads_stopped", provider=self._connector.name, reason=outcome.code)
-        return self._later(parcel, STOPPED_WAIT)
+        A fault with one is raised when the others are written down.
+        """
+        again: list[Parcel] = []
+        results: list[Result] = []
+        faults: list[Exception] = []
+        for parcel, answer in zip(parcels, answers, strict=True):
+            try:
+                again += self._judge.settle(parcel, answer, circuit, results)
+            except Exception as fault:  # noqa: BLE001 - raised below
+                faults.append(fault)
+        circuit.turn(self._clocks.boottime())
+        # All in one transaction: one a request takes longer than the answers.
+        again = await self._patient(again, results)
+        if faults:
+            raise faults[0]
+        if late := sum(isinstance(answer, TooLateError) for answer in answers):
+            _log.warning("ads_late", provider=self._connector.name, count=late)
+        return again
 
-    def _part(self, parcel: Parcel, outcome: Outcome, results: list[Result]) -> list[Parcel]:
-        """Settle whom the provider blames; halve where it blames nobody. Others go again."""
-        guilty = set(outcome.guilty)
-        if not guilty and len(parcel.items) > 1:
-            return list(_halves(parcel))
-        blamed = [i for at, i in enumerate(parcel.items) if at in guilty or not guilty]
-        innocent = [i for at, i in enumerate(parcel.items) if guilty and at not in guilty]
-        for item in blamed:
-            self._letter(item.source, Reject(Reason.PROVIDER_REFUSED, "deliver"))
-        results += [
-            Result(i.entry, State.REFUSED, Reason.PROVIDER_REFUSED, begun_at=i.begun_at)
-            for i in blamed
-        ]
-        return [Parcel(innocent, parcel.tries)] if innocent else []
+    async def _patient(
+        self, parcels: Sequence[Parcel], results: Sequence[Result] = ()
+    ) -> list[Parcel]:
+        """Give up what has waited longer than patience allows; return the rest.
 
-    def _patient(self, parcels: Sequence[Parcel], results: list[Result]) -> list[Parcel]:
-        """Give up what has waited longer than patience allows; return the rest."""
+        Written down with ``results``. Removals wait in the ledger, for however long.
+        """
         oldest = self._clocks.now() - self._patience
-        over = [i for parcel in parcels for i in parcel.items if i.came < oldest]
-        if over:
-            reason = Reason.PROVIDER_AWAY
-            results += [Result(i.entry, State.DROPPED, reason, begun_at=i.begun_at) for i in over]
-            for parcel in parcels:
-                parcel.items = [item for item in parcel.items if item.came >= oldest]
+        over: list[Result] = []
+        for parcel in parcels:
+            kept = [i for i in parcel.items if i.source is None or i.came >= oldest]
+            gone = set(parcel.items) - set(kept)
+            over += [item.result(State.DROPPED, Reason.PROVIDER_AWAY) for item in gone]
+            parcel.items = kept
+        await self._finish([*results, *over])
         return [parcel for parcel in parcels if parcel.items]
-
-    def _later(self, parcel: Parcel, wait: float, tries: int = 1) -> Parcel:
-        parcel.tries += tries
-        parcel.not_before = self._clocks.boottime() + wait
-        return parcel
 
     async def _finish(self, results: Sequence[Result]) -> None:
         if not results:
             return
-        while True:  # what was sent must be written down, however long that takes
+        for result in await self._write(self._book.finish, results):
+            name, state = self._connector.name, result.state
+            if result.entry.event.member:
+                metrics.ADS_SETTLED.labels(name, state, result.reason or "").inc()
+            else:
+                metrics.ADS_REMOVED.labels(name, state).inc()
+
+    async def _write(self, write: Callable[[_In], _Out], what: _In) -> _Out:
+        """Write down what happened, however long that takes."""
+        while True:
             try:
-                await asyncio.to_thread(self._book.finish, results)
-                break
+                return await asyncio.to_thread(write, what)
             except LedgerError as error:
                 _log.warning("ledger_down", provider=self._connector.name, reason=str(error))
-                await asyncio.sleep(FIRST_WAIT)
-        for result in results:
-            metrics.ADS_SETTLED.labels(
-                self._connector.name, result.state, result.reason or ""
-            ).inc()
+                await asyncio.sleep(RENEW_SECONDS)
 
-
-def _halves(parcel: Parcel) -> Iterator[Parcel]:
-    middle = len(parcel.items) // 2
-    for half in (parcel.items[:middle], parcel.items[middle:]):
-        yield Parcel(half, parcel.tries)
+    def _tell(self, parcels: Sequence[Parcel], told: float) -> float:
+        """Say of events that wait for long that they do; return when that was said last."""
+        now = self._clocks.boottime()
+        if now - told < TELL_SECONDS:
+            return told
+        count = sum(len(parcel.items) for parcel in parcels)
+        _log.warning("ads_waiting", provider=self._connector.name, count=count)
+        return now

@@ -41,7 +41,7 @@ def boottime() -> float:
 class Attempt:
     """One try. ``settled`` is set when it has begun or never will; ``begun_at`` tells which."""
 
-    request: Request
+    request: Request = field(repr=False)
     deadline: float  # boottime
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     begun_at: int | None = None  # milliseconds since 1970

@@ -11,19 +11,25 @@ from confluent_kafka import Consumer, TopicPartition
 from privacy.ads import AdEvent
 from privacy.outcome import Reason, Reject
 from schemas.codec import WireError, decode
-from sinks.ads.contract import Connector, Verdict
+from sinks.ads.contract import Connector
 from sinks.kafka import BatchProducer, commit, poll
-from sinks.ledger.deliveries import State
 from sinks.ledger.ledger import LedgerError
-from streams.delivery.book import Book, Entry
-from streams.delivery.dispatch import AT_ONCE, Clocks, Consents, Dispatcher, Item
-from streams.delivery.http import Attempt, Http, LostError, TooLateError, connect
+from streams.delivery.book import Book, Consents, Entry
+from streams.delivery.circuit import AT_ONCE
+from streams.delivery.clocks import Clocks
+from streams.delivery.dispatch import Dispatcher
+from streams.delivery.http import Http, connect
+from streams.delivery.parcels import Item
+from streams.delivery.polls import Polls
 from streams.lanes.batch import Source
 from streams.lanes.rejects import dead_letter
 
 WAIT_SECONDS = 0.1
 POLL_SECONDS = 2.0  # between two looks at what a provider still judges
+STAY_SECONDS = 1.0  # between two words to the group while events are delivered
 MOST = 10_000  # events in hand
+REMOVAL_SECONDS = 10.0  # for removals, while events wait
+REMOVE_AGAIN_SECONDS = 60.0  # from removals that failed to the next try
 
 _log = structlog.get_logger()
 
@@ -61,6 +67,7 @@ class DeliverLane:
         self._lease = lease
         self._assigned: tuple[int, ...] = ()
         self._lost = False
+        self._remove_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; what is not settled then is delivered again."""
@@ -96,21 +103,48 @@ class DeliverLane:
     async def _read(self, dispatcher: Dispatcher, stopped: Callable[[], bool]) -> None:
         most = min(MOST, self._connector.limits.events * AT_ONCE)
         while not stopped():
-            messages = await asyncio.to_thread(poll, self._consumer, most, WAIT_SECONDS)
+            read = await asyncio.to_thread(poll, self._consumer, most, WAIT_SECONDS)
             self._lost = False
-            if messages and await self._deliver(dispatcher, messages, stopped):
+            # Of partitions that went away while they were read, others deliver what was read.
+            messages = [each for each in read if each.partition() in self._assigned]
+            await self._remove(dispatcher, most, stopped)
+            if not messages or self._lost:
+                continue
+            items = [item for message in messages if (item := self._item(message)) is not None]
+            if await self._deliver(dispatcher, items, stopped):
                 await asyncio.to_thread(self._producer.stored)
                 await asyncio.to_thread(commit, self._consumer, messages)
 
+    async def _remove(self, dispatcher: Dispatcher, most: int, stopped: Callable[[], bool]) -> None:
+        """Remove what is due, before anything that a new consent brought is sent.
+
+        What the provider does not take in time is due again later, so that events go on meanwhile.
+        """
+        now = self._clocks.boottime()
+        if now < self._remove_at:
+            return
+        try:
+            due = await asyncio.to_thread(self._book.due, self._assigned, most)
+        except LedgerError:
+            return  # the dispatcher says so
+        until = now + REMOVAL_SECONDS
+        items = [Item(each) for each in due]
+        if items and not await self._deliver(
+            dispatcher, items, lambda: stopped() or self._clocks.boottime() > until
+        ):
+            _log.warning("ads_removals_wait", provider=self._connector.name, count=len(items))
+            self._remove_at = self._clocks.boottime() + REMOVE_AGAIN_SECONDS
+
     async def _deliver(
-        self, dispatcher: Dispatcher, messages: Sequence[Source], stopped: Callable[[], bool]
+        self, dispatcher: Dispatcher, items: Sequence[Item], stopped: Callable[[], bool]
     ) -> bool:
         """Deliver, with the consumer's partitions paused so that it stays in its group."""
-        items = [item for message in messages if (item := self._item(message)) is not None]
         over = asyncio.Event()
         staying = asyncio.create_task(self._stay(over))
         try:
-            return await dispatcher.deliver(items, lambda: stopped() or self._lost)
+            return await dispatcher.deliver(
+                items, lambda: stopped() or self._lost or staying.done()
+            )
         finally:
             over.set()
             await staying
@@ -120,7 +154,7 @@ class DeliverLane:
         paused: list[TopicPartition] = []
         while not over.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(STAY_SECONDS):
                     await over.wait()
             if not over.is_set():
                 paused = self._consumer.assignment()
@@ -134,27 +168,16 @@ class DeliverLane:
 
     async def _ask(self, http: Http, stopped: Callable[[], bool]) -> None:
         """Ask what became of requests that were taken and are judged later."""
+        polls = Polls(self._connector, self._book, self._clocks)
         while not stopped():
             with suppress(LedgerError):
                 tickets = await asyncio.to_thread(self._book.tickets, self._assigned)
-                for ticket, event_ids in tickets.items():
-                    await self._ask_one(http, ticket, event_ids)
+                for ticket in polls.due(tickets):
+                    await polls.ask(http, ticket)
             for _ in range(int(POLL_SECONDS / WAIT_SECONDS)):
                 if stopped():
                     return
                 await asyncio.sleep(WAIT_SECONDS)
-
-    async def _ask_one(self, http: Http, ticket: str, event_ids: Sequence[str]) -> None:
-        request = self._connector.build_poll(ticket)
-        attempt = Attempt(request, self._clocks.boottime() + WAIT_SECONDS * 10)
-        try:
-            outcome = self._connector.read_poll(await http.send(attempt), len(event_ids))
-        except (TooLateError, LostError):
-            return
-        if outcome is None or outcome.verdict in _ASK_AGAIN:
-            return
-        state, reason = _JUDGED.get(outcome.verdict, (State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN))
-        await asyncio.to_thread(self._book.judge, event_ids, state, reason)
 
     def _item(self, message: Source) -> Item | None:
         try:
@@ -187,17 +210,12 @@ class DeliverLane:
         letter = dead_letter(source, reject, self.name, self._clocks.now())
         self._producer.send(self._dead_letters, [letter])
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # One that was paused when it went away comes back paused, and nobody would read it.
+        consumer.resume(partitions)
         self._assigned = tuple({*self._assigned, *(each.partition for each in partitions)})
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._lost = True
         gone = {each.partition for each in partitions}
         self._assigned = tuple(each for each in self._assigned if each not in gone)
-
-
-_JUDGED = {
-    Verdict.DELIVERED: (State.DELIVERED, None),
-    Verdict.REFUSED: (State.REFUSED, Reason.PROVIDER_REFUSED),
-}
-_ASK_AGAIN = {Verdict.UNAUTHORISED, Verdict.THROTTLED}

@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 
 from schemas.registry import topics
-from sinks.consents import CHANGES
-from sinks.ledger import dispatchers, withdrawals
+from sinks.consent_barrier import CHANGES
+from sinks.ledger import dispatchers, reached, withdrawals
 from sinks.ledger.dispatchers import Here, Lease, Process
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.withdrawals import Withdrawal
@@ -42,6 +42,7 @@ def settle(
 ) -> Sequence[Withdrawal]:
     """Let withdrawals be effective that are, and return them. To be called again and again.
 
+    What was sent by the consents they ended falls due to be removed, not sooner.
     ``now`` gives milliseconds since 1970; ``kill`` ends a process of this host. Somebody is told
     of a withdrawal that takes longer than ``late_ms``.
     """
@@ -59,7 +60,10 @@ def settle(
         last = min([*passed, waiting[-1].offset + 1]) - 1
         if last >= waiting[0].offset:
             with ledger.transaction() as connection:
-                effective += withdrawals.settle(connection, partition, last, now())
+                at = now()
+                settled = withdrawals.settle(connection, partition, last, at)
+                reached.fall_due(connection, settled, at)
+            effective += settled
         if now() - waiting[0].recorded_at > late_ms and last < waiting[0].offset:
             _log.error("withdrawal_not_effective", partition=partition, seconds=late_ms / 1000)
     return effective

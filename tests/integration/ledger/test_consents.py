@@ -110,19 +110,20 @@ def test_only_a_given_ads_consent_can_be_withdrawn(ledger: Ledger, change: Make)
         change(6, OBJECTED),
         change(7, WITHDRAWN),
     )
-    assert unsettled(ledger) == [Withdrawal(6, 2_006)]
+    assert unsettled(ledger) == [Withdrawal(6, 2_006, "shop", "v-1", "ads")]
 
 
 def test_a_withdrawal_is_recorded_at_once_and_effective_later(ledger: Ledger, change: Make) -> None:
     keep(ledger, change(1, GIVEN), change(2, WITHDRAWN), change(3, GIVEN), change(5, REFUSED))
     keep(ledger, change(4, GIVEN, partition=1, visitor="v-2"))
     keep(ledger, change(6, WITHDRAWN, partition=1, visitor="v-2"))
-    assert unsettled(ledger) == [Withdrawal(2, 2_002), Withdrawal(5, 2_005)]
+    first, second = (Withdrawal(each, 2_000 + each, "shop", "v-1", "ads") for each in (2, 5))
+    assert unsettled(ledger) == [first, second]
     with ledger.transaction() as connection:
-        assert withdrawals.settle(connection, 3, 4, 3_000) == [Withdrawal(2, 2_002)]
+        assert withdrawals.settle(connection, 3, 4, 3_000) == [first]
         assert withdrawals.settle(connection, 3, 4, 4_000) == [], "once"
-    assert unsettled(ledger) == [Withdrawal(5, 2_005)]
-    assert unsettled(ledger, partition=1) == [Withdrawal(6, 2_006)]
+    assert unsettled(ledger) == [second]
+    assert unsettled(ledger, partition=1) == [Withdrawal(6, 2_006, "shop", "v-2", "ads")]
     assert [each.effective_at for each in proof(ledger)] == [None, 3_000, None, None]
 
 

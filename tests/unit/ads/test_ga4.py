@@ -75,17 +75,17 @@ def test_an_audience_joined_is_a_group_joined_with_consent_to_personalisation(ga
     ]
 
 
-def test_erasure_has_the_property_delete_the_client(ga4: GA4) -> None:
-    erasure = replace(VISIT, page=None)
-    assert ga4.build_erasure(erasure, NOW, "n") == Request(
+def test_a_removal_has_the_property_delete_the_client(ga4: GA4) -> None:
+    removal = ga4.removal(VISIT)
+    assert removal is not None
+    assert ga4.build_request([removal], NOW, "n") == Request(
         "POST",
         "https://analyticsadmin.googleapis.com/v1alpha/properties/77:submitUserDeletion",
         b'{"clientId":"c1.1700000000"}',
         {"Authorization": "Bearer google-token", "Content-Type": "application/json"},
     )
-    assert ga4.build_erasure(replace(erasure, ids={}), NOW, "n") is None
-    assert ga4.build_erasure(replace(erasure, ids={"ga_client_id": "@"}), NOW, "n") is None
-    assert ga4.build_erasure(replace(erasure, site="other.example"), NOW, "n") is None
+    for changed in ({"ids": {}}, {"ids": {"ga_client_id": "@"}}, {"site": "other.example"}):
+        assert ga4.refusal(replace(removal, **changed), NOW) is not None
 
 
 def test_one_client_a_request(ga4: GA4) -> None:
@@ -107,9 +107,9 @@ def test_no_address_user_agent_user_id_or_other_providers_id_leaves(ga4: GA4) ->
 
 
 def test_no_secret_in_url_body_or_repr(ga4: GA4) -> None:
-    erasure = ga4.build_erasure(VISIT, NOW, "n")
-    for request in (ga4.build_request([VISIT], NOW, "n"), erasure):
-        assert request is not None
+    for event in (VISIT, ga4.removal(VISIT)):
+        assert event is not None
+        request = ga4.build_request([event], NOW, "n")
         for shown in (repr(request), request.url, request.body.decode()):
             assert "ga4-secret" not in shown
             assert "google-token" not in shown

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.desk import Desk
+from lethe.standins.desk import Desk, Removal
 from lethe.standins.ga4 import routes
 
 NOW = 1_795_424_460_000
@@ -120,9 +120,10 @@ async def test_an_old_event_is_taken_with_another_time(google: Any, desk: Desk) 
     assert desk.taken["ga4", "evt-1"] == 1
 
 
-async def test_deletion_tells_when_it_was_asked_for(google: Any) -> None:
+async def test_deletion_tells_when_it_was_asked_for(google: Any, desk: Desk) -> None:
     answer = await google.post(DELETE, json={"clientId": "c1.1700000000"}, headers=BEARER)
     assert await answer.json() == {"deletionRequestTime": "2026-11-23T09:01:00Z"}
+    assert desk.removed == {("ga4", Removal("77", "c1.1700000000")): 1}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +138,9 @@ async def test_deletion_tells_when_it_was_asked_for(google: Any) -> None:
     ],
 )
 async def test_deletion_refuses(
-    google: Any, path: str, headers: dict[str, str], body: dict[str, str], status: int
+    google: Any, desk: Desk, path: str, headers: dict[str, str], body: dict[str, str], status: int
 ) -> None:
     answer = await google.post(path, json=body, headers=headers)
     assert answer.status == status
     assert (await answer.json())["error"]["code"] == status
+    assert not desk.removed

@@ -22,7 +22,6 @@ DAY = 86_400_000
 TOKEN = "google-token"
 ACCOUNT = Account(
     customers={"shop.example": "1234567890", "www.example": "1234567890"},
-    audiences={"shop.example": ("6001", "6002")},
     terms_accepted=True,
 )
 VISIT = AdEvent(
@@ -37,7 +36,9 @@ VISIT = AdEvent(
 )
 PERSON = Contact(email=" Ann.Other@Example.com ")
 MEMBER = replace(VISIT, event_id="evt-2", conversion=None, audience="6001", contact=PERSON, ids={})
-LEAVER = replace(MEMBER, member=False)
+LEAVER = replace(
+    MEMBER, member=False, contact=None, ids={"emailAddress": hashed("ann.other@example.com")}
+)
 GRANTED, DENIED = "CONSENT_GRANTED", "CONSENT_DENIED"
 
 
@@ -110,33 +111,6 @@ def test_who_leaves_is_named_as_who_entered(ads: GoogleAds) -> None:
     [entered], [left] = (sent(ads, each)["audienceMembers"] for each in (MEMBER, LEAVER))
     assert left == {"userData": entered["userData"]}
     assert json.loads(request.body).keys() == {"destinations", "audienceMembers", "encoding"}
-
-
-def test_erasure_takes_the_person_out_of_every_list(ads: GoogleAds) -> None:
-    request = ads.build_erasure(replace(VISIT, conversion=None, contact=PERSON), NOW, "n")
-    assert request is not None
-    assert request.url == "https://datamanager.googleapis.com/v1/audienceMembers:remove"
-    body = json.loads(request.body)
-    assert [each["productDestinationId"] for each in body["destinations"]] == ["6001", "6002"]
-    assert body["audienceMembers"] == sent(ads, LEAVER)["audienceMembers"]
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        VISIT,  # a conversion cannot be deleted
-        replace(MEMBER, site="www.example"),  # it has no list
-        replace(MEMBER, site="other.example"),
-        replace(MEMBER, contact=Contact(email="ann")),
-    ],
-)
-def test_where_nothing_can_be_erased_nothing_is_asked(ads: GoogleAds, event: AdEvent) -> None:
-    assert ads.build_erasure(event, NOW, "n") is None
-
-
-def test_at_most_ten_destinations_a_request() -> None:
-    with pytest.raises(ValueError, match="audiences: at most 10 a site"):
-        Account({}, audiences={"shop.example": tuple(map(str, range(11)))})
 
 
 def test_a_manager_logs_in_for_the_account_that_owns_the_conversion() -> None:
@@ -296,8 +270,7 @@ def test_a_conversion_needs_a_click_id(ads: GoogleAds, ids: dict[str, str], reas
 def test_a_member_needs_what_matches_people(
     ads: GoogleAds, contact: Contact | None, reason: Reason
 ) -> None:
-    for event in (MEMBER, LEAVER):
-        assert ads.refusal(replace(event, contact=contact), NOW) == reason
+    assert ads.refusal(replace(MEMBER, contact=contact), NOW) == reason
 
 
 def test_without_the_terms_accepted_nobody_enters_and_anybody_leaves() -> None:
@@ -447,30 +420,34 @@ def test_a_duplicate_is_delivered(status: str) -> None:
     assert polled(told) == Outcome(Verdict.DELIVERED, "DUPLICATE_TRANSACTION_ID")
 
 
-def test_of_some_refused_the_culprit_is_sought_by_halving() -> None:
+def test_of_some_refused_each_is_uncertain_as_none_is_named() -> None:
     told = processed("PARTIAL_SUCCESS", INVALID_GCLID=1)
-    assert polled(told) == Outcome(Verdict.REFUSED, "INVALID_GCLID")
+    assert polled(told) == Outcome(Verdict.UNCERTAIN, "INVALID_GCLID")
+    assert polled(processed("PARTIAL_SUCCESS")) == Outcome(Verdict.UNCERTAIN, "UNSPECIFIED")
+    # The duplicates were taken before, and are not named either.
     told = processed("FAILED", INVALID_GCLID=1, DUPLICATE_TRANSACTION_ID=2)
-    assert polled(told) == Outcome(Verdict.REFUSED, "INVALID_GCLID")
-
-
-def test_where_all_are_refused_all_are_guilty() -> None:
-    told = processed("FAILED", DENIED_CONSENT=1, UNKNOWN_CONSENT=2)
-    assert polled(told) == Outcome(Verdict.REFUSED, "UNKNOWN_CONSENT", (0, 1, 2))
+    assert polled(told) == Outcome(Verdict.UNCERTAIN, "INVALID_GCLID")
 
 
 @pytest.mark.parametrize(
-    ("reason", "verdict"),
+    "reasons",
     [
-        ("TOO_RECENT_CLICK", Verdict.RETRY),
-        ("INTERNAL_ERROR", Verdict.RETRY),
-        ("NO_CONSENT", Verdict.STOPPED),
-        ("EVENT_TOO_OLD", Verdict.REFUSED),
+        {"DENIED_CONSENT": 1, "UNKNOWN_CONSENT": 2},
+        {"UNKNOWN_CONSENT": 3},
+        {"UNKNOWN_CONSENT": 5},
     ],
 )
-def test_the_reason_decides(reason: str, verdict: Verdict) -> None:
-    found = polled(processed("PARTIAL_SUCCESS", **{reason: 1}))
-    assert found == Outcome(verdict, reason)
+def test_where_all_are_refused_all_are_guilty(reasons: dict[str, int]) -> None:
+    told = processed("FAILED", **reasons)
+    assert polled(told) == Outcome(Verdict.REFUSED, "UNKNOWN_CONSENT", (0, 1, 2))
+    assert polled(processed("FAILED")) == Outcome(Verdict.REFUSED, "UNSPECIFIED", (0, 1, 2))
+
+
+def test_what_one_destination_took_and_another_did_not_is_uncertain() -> None:
+    both = processed("SUCCESS")["requestStatusPerDestination"]
+    both += processed("FAILED", INVALID_GCLID=3)["requestStatusPerDestination"]
+    told = {"requestStatusPerDestination": both}
+    assert polled(told) == Outcome(Verdict.UNCERTAIN, "INVALID_GCLID")
 
 
 @pytest.mark.parametrize(
@@ -478,9 +455,10 @@ def test_the_reason_decides(reason: str, verdict: Verdict) -> None:
     [
         (500, "INTERNAL", None),
         (429, "RESOURCE_EXHAUSTED", None),
-        (401, "UNAUTHENTICATED", Verdict.UNAUTHORISED),
-        (403, "PERMISSION_DENIED", Verdict.STOPPED),
-        (400, "INVALID_ARGUMENT", Verdict.RETRY),  # a lost ticket: the request goes out again
+        (401, "UNAUTHENTICATED", None),
+        (403, "PERMISSION_DENIED", None),
+        (400, "INVALID_ARGUMENT", Verdict.UNCERTAIN),  # a lost ticket
+        (404, "NOT_FOUND", Verdict.UNCERTAIN),
     ],
 )
 def test_a_status_that_is_not_told(http: int, status: str, verdict: Verdict | None) -> None:
@@ -581,33 +559,28 @@ EVENTS = st.builds(
     contact=st.none() | CONTACTS,
 )
 MEMBERS = st.builds(
-    lambda event, audience, member: replace(
-        event, conversion=None, audience=audience, member=member
-    ),
+    lambda event, audience: replace(event, conversion=None, audience=audience),
     EVENTS,
     st.sampled_from(["6001", "6002", "x"]),
-    st.booleans(),
 )
 
 
 @given(st.lists(EVENTS | MEMBERS, max_size=8))
 def test_whatever_is_not_refused_is_taken(events: list[AdEvent]) -> None:
+    """And so is its removal, where there is one."""
     connector, groups = GoogleAds(ACCOUNT, lambda: TOKEN), {}
     for event in events:
         if connector.refusal(event, NOW) is None:
-            groups.setdefault(connector.group(event), []).append(event)
+            removal = connector.removal(event)
+            assert (removal is None) == (event.audience is None)
+            for each in filter(None, (event, removal)):
+                assert connector.refusal(each, NOW) is None
+                groups.setdefault(connector.group(each), []).append(each)
     for group in groups.values():
         told = delivered(connector, connector.build_request(group, NOW, "n"), len(group))
         if group[0].audience is None:
             assert told.taken == [event.event_id for event in group]
-        assert len(told.taken) == len(group)
-
-
-def test_an_erasure_is_taken_from_every_list(ads: GoogleAds) -> None:
-    request = ads.build_erasure(MEMBER, NOW, "n")
-    assert request is not None
-    who = hashed("ann.other@example.com")
-    assert delivered(ads, request, 1).taken == [f"-6001:{who}", f"-6002:{who}"]
+        assert len(told.taken if group[0].member else told.removed) == len(group)
 
 
 def test_2000_events_are_taken_and_2001_are_not(ads: GoogleAds) -> None:

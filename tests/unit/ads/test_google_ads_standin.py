@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.desk import Desk
+from lethe.standins.desk import Desk, Removal
 from lethe.standins.google_ads import routes
 
 NOW = 1_795_424_460.0
@@ -179,7 +179,8 @@ async def test_members_enter_and_leave(start: Start, desk: Desk) -> None:
     assert status["audienceMembersIngestionStatus"] == {"recordCount": "1"}
     status = await become(google, leaving(told), LEAVE)
     assert status["audienceMembersRemovalStatus"] == {"recordCount": "1"}
-    assert set(desk.taken) == {("google-ads", f"987:{HASH}"), ("google-ads", f"-987:{HASH}")}
+    assert desk.taken == {("google-ads", f"987:{HASH}"): 1}
+    assert desk.removed == {("google-ads", Removal("987", HASH)): 1}
 
 
 async def test_a_member_without_consent_is_not_taken(start: Start, desk: Desk) -> None:

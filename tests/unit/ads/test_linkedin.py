@@ -83,12 +83,12 @@ def test_a_conversion_says_which_rule_when_and_after_which_click_and_no_more() -
 
 
 def test_a_member_is_added_and_removed_by_the_hashed_address() -> None:
-    request = LINKEDIN.build_request([MEMBER, replace(MEMBER, member=False)], NOW, "n")
     ids = [{"idType": "SHA256_EMAIL", "idValue": ANNA_HASHED}]
-    assert request.url == "https://api.linkedin.com/rest/dmpSegments/77/users"
-    assert json.loads(request.body) == {
-        "elements": [{"action": "ADD", "userIds": ids}, {"action": "REMOVE", "userIds": ids}]
-    }
+    for event, action in ((MEMBER, "ADD"), (LINKEDIN.removal(MEMBER), "REMOVE")):
+        assert event is not None
+        request = LINKEDIN.build_request([event], NOW, "n")
+        assert request.url == "https://api.linkedin.com/rest/dmpSegments/77/users"
+        assert json.loads(request.body) == {"elements": [{"action": action, "userIds": ids}]}
 
 
 def test_the_same_events_make_the_same_request() -> None:
@@ -216,12 +216,42 @@ def test_all_201_is_delivered() -> None:
         [],
         "nonsense",
         {"elements": [{"status": 201}] * 2},
-        {"elements": [{"status": 201}, {"status": 400}, {"status": 201}]},
         {"elements": [201, 201, 201]},
     ],
 )
 def test_a_success_that_does_not_say_so_of_each_is_uncertain(content: object) -> None:
-    assert judge(200, content).verdict == Verdict.UNCERTAIN
+    outcome = judge(200, content)
+    assert (outcome.verdict, outcome.each) == (Verdict.UNCERTAIN, ())
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, Verdict.DELIVERED),
+        (400, Verdict.REFUSED),
+        (422, Verdict.REFUSED),
+        (429, Verdict.THROTTLED),
+        (500, Verdict.RETRY),
+        (504, Verdict.UNCERTAIN),
+        (None, Verdict.UNCERTAIN),
+        ("201", Verdict.UNCERTAIN),
+        (0, Verdict.UNCERTAIN),
+    ],
+)
+def test_where_some_are_taken_each_is_judged_by_its_own_status(
+    status: object, verdict: Verdict
+) -> None:
+    """Whoever was created is not sent again: LinkedIn would count them twice."""
+    told = [{"status": 201}, {"status": status, "message": "anna@example.com"}, {"status": 403}]
+    outcome = judge(200, {"elements": told})
+    assert outcome.verdict == Verdict.UNCERTAIN  # for who does not look at each
+    assert outcome.each == (Verdict.DELIVERED, verdict, Verdict.REFUSED)
+    assert "anna" not in repr(outcome)
+
+
+def test_the_code_is_that_of_the_first_that_was_not_taken() -> None:
+    told = [{"status": 201}, {"status": 422}, {"status": 500}]
+    assert judge(200, {"elements": told}).code == "422"
 
 
 def test_422_names_the_guilty_and_their_neighbours_are_innocent() -> None:
@@ -287,20 +317,6 @@ def test_linkedin_never_asks_to_be_asked_again() -> None:
         LINKEDIN.read_poll(Response(200, {}, b""), 1)
 
 
-# Erasure.
-
-
-def test_a_member_can_be_removed() -> None:
-    request = LINKEDIN.build_erasure(MEMBER, NOW, "n")
-    assert request is not None
-    assert json.loads(request.body)["elements"][0]["action"] == "REMOVE"
-
-
-@pytest.mark.parametrize("event", [EVENT, replace(MEMBER, contact=None)])
-def test_a_conversion_or_a_member_without_an_address_cannot(event: AdEvent) -> None:
-    assert LINKEDIN.build_erasure(event, NOW, "n") is None
-
-
 # The connector against the stand-in.
 
 ADDRESSES = st.one_of(st.none(), st.emails(), st.text(max_size=70), st.just(ANNA_HASHED))
@@ -320,21 +336,24 @@ MEMBERS = st.builds(
     EVENTS,
     conversion=st.none(),
     audience=st.sampled_from(["77", "x"]),
-    member=st.booleans(),
 )
 
 
-@given(st.one_of(st.lists(EVENTS, max_size=5), st.lists(MEMBERS, max_size=5)))
+@given(st.lists(st.one_of(EVENTS, MEMBERS), max_size=8))
 def test_what_passes_the_refusal_is_taken(events: list[AdEvent]) -> None:
-    batch = [each for each in events if LINKEDIN.refusal(each, NOW) is None]
-    if not batch:
-        return
-    standin = StandIn()
-    serve = standin.conversions if batch[0].audience is None else standin.users
-    answer = serve(call(LINKEDIN.build_request(batch, NOW, "n")))
-    assert LINKEDIN.read_response(answered(answer), len(batch)).verdict == Verdict.DELIVERED
-    if batch[0].audience is None:
-        assert list(answer.taken) == [each.event_id for each in batch]
+    """And so is its removal, where there is one."""
+    batches: dict[object, list[AdEvent]] = {}
+    for event in events:
+        if LINKEDIN.refusal(event, NOW) is None:
+            for each in filter(None, (event, LINKEDIN.removal(event))):
+                assert LINKEDIN.refusal(each, NOW) is None
+                batches.setdefault(LINKEDIN.group(each), []).append(each)
+    for batch in batches.values():
+        standin = StandIn()
+        serve = standin.conversions if batch[0].audience is None else standin.users
+        answer = serve(call(LINKEDIN.build_request(batch, NOW, "n")))
+        assert LINKEDIN.read_response(answered(answer), len(batch)).verdict == Verdict.DELIVERED
+        assert len(answer.taken if batch[0].member else answer.removed) == len(batch)
 
 
 def test_a_full_batch_is_taken_and_no_larger_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.desk import Desk
+from lethe.standins.desk import Desk, Removal
 from lethe.standins.linkedin import LinkedIn, routes
 
 NOW = 1_795_510_000_000  # 2026-11-24T08:46:40Z
@@ -164,7 +164,8 @@ async def test_throttles_by_the_minute(send: Send, linkedin: LinkedIn) -> None:
 async def test_members_are_added_and_removed(send: Send, desk: Desk) -> None:
     response = await send(MEMBER, {**MEMBER, "action": "REMOVE"}, path=USERS)
     assert (response.status, await response.json()) == (200, {"elements": [{"status": 201}] * 2})
-    assert desk.taken == {("linkedin", "0" * 64): 2}
+    assert desk.taken == {("linkedin", "0" * 64): 1}
+    assert desk.removed == {("linkedin", Removal("77", "0" * 64)): 1}
 
 
 @pytest.mark.parametrize(

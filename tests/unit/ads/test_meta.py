@@ -21,7 +21,7 @@ from sinks.ads.meta import Account, Meta
 NOW = 1_795_424_460_000
 DAY = 86_400_000
 SECRET = "meta-token"
-ACCOUNT = Account(pixels={"shop.example": "1234"}, ad_accounts={"shop.example": "77"})
+ACCOUNT = Account(pixels={"shop.example": "1234"})
 FBP, FBC = "fb.1.1795424000000.123456789", "fb.1.1795424000000.IwAR_aBc-XyZ"
 VISIT = AdEvent(
     event_id="evt-1",
@@ -151,15 +151,6 @@ def test_members_of_whom_more_is_known_share_one_table(meta: Meta) -> None:
     assert body["payload"]["data"][1][1].startswith("62a14e44")
 
 
-def test_erasure_takes_the_visitor_out_of_every_audience(meta: Meta) -> None:
-    request = meta.build_erasure(VISIT, NOW, "n")
-    assert request is not None
-    assert request.method == "DELETE"
-    assert request.url == "https://graph.facebook.com/v26.0/act_77/usersofanyaudience"
-    assert json.loads(request.body)["payload"]["data"] == [[member("shop.example", "c-1")]]
-    assert meta.build_erasure(replace(VISIT, site="www.example"), NOW, "n") is None
-
-
 def test_the_same_events_make_the_same_request(meta: Meta) -> None:
     assert meta.build_request([VISIT], NOW, "a") == meta.build_request([VISIT], NOW + 1, "b")
 
@@ -176,9 +167,8 @@ def test_no_secret_in_url_body_or_repr() -> None:
     for request in (
         connector.build_request([VISIT], NOW, "n"),
         connector.build_request([MEMBER], NOW, "n"),
-        connector.build_erasure(VISIT, NOW, "n"),
+        connector.build_request([replace(MEMBER, member=False)], NOW, "n"),
     ):
-        assert request is not None
         shown = f"{request!r}{request.url}{request.body!r}{connector!r}"
         assert "tok-1" not in shown
         assert "app-1" not in shown
@@ -455,28 +445,24 @@ MEMBERS = st.builds(
     occurred_at=TIMES,
     epoch=st.just(1),
     audience=st.sampled_from(["6001", "x"]),
-    member=st.booleans(),
     contact=st.none() | CONTACTS,
 )
 
 
 @given(st.lists(VISITS | MEMBERS, max_size=8))
 def test_whatever_is_not_refused_is_taken(events: list[AdEvent]) -> None:
+    """And so is its removal, where there is one."""
     connector, groups = Meta(ACCOUNT, lambda: SECRET), {}
     for event in events:
         if connector.refusal(event, NOW) is None:
-            groups.setdefault(connector.group(event), []).append(event)
+            for each in filter(None, (event, connector.removal(event))):
+                assert connector.refusal(each, NOW) is None
+                groups.setdefault(connector.group(each), []).append(each)
     for group in groups.values():
         desk = Facing()
         assert desk.outcome(connector.build_request(group, NOW, "n")).verdict == Verdict.DELIVERED
         if group[0].page is not None:
             assert {each for _, each in desk.taken} == {event.event_id for event in group}
-
-
-def test_an_erasure_is_taken(meta: Meta) -> None:
-    request = meta.build_erasure(VISIT, NOW, "n")
-    assert request is not None
-    assert Facing().outcome(request).verdict == Verdict.DELIVERED
 
 
 def test_a_full_batch_is_taken_and_one_more_is_not(meta: Meta) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.desk import Desk
+from lethe.standins.desk import Desk, Removal
 from lethe.standins.meta import routes
 
 NOW = 1_795_424_460
@@ -191,13 +191,8 @@ async def test_members_enter_and_leave(graph: Graph, method: str) -> None:
     assert (answer["num_received"], answer["num_invalid_entries"]) == (2, 0)
     entered = {("meta", "x1"): 1, ("meta", "x2"): 1}
     assert graph.desk.taken == (entered if method == "POST" else {})
-
-
-async def test_members_leave_every_audience(graph: Graph) -> None:
-    payload = {"payload": {"schema": ["EXTERN_ID"], "data": [["x1"]]}}
-    status, _ = await graph.call("/v26.0/act_77/usersofanyaudience", payload, "DELETE")
-    assert status == 200
-    assert not graph.desk.taken
+    left = {("meta", Removal("6001", who)): 1 for who in ("x1", "x2")}
+    assert graph.desk.removed == (left if method == "DELETE" else {})
 
 
 async def test_a_row_that_is_not_hashed_is_invalid_and_the_others_are_taken(graph: Graph) -> None:

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.cli.standins import CREDENTIALS
+from lethe.standins.account import put_credentials, with_standins
 from lethe.standins.desk import Desk
 from lethe.standins.server import LARGEST, PROVIDERS, application, serving
 from privacy.ads import AdEvent, ProviderName
@@ -57,13 +57,6 @@ DOORS: dict[str, dict[str, str]] = {
     "x": {"X-Pixel-Token": "x-pixel-token"},
 }
 
-ACCOUNTS: dict[str, dict[str, Any]] = {
-    "ga4": {"streams": {"shop.example": {"measurement_id": "G-1", "property_id": "1"}}},
-    "google_ads": {"customers": {"shop.example": "1234567890"}},
-    "linkedin": {},
-    "meta": {"pixels": {"shop.example": "1234"}},
-    "x": {"pixels": {"shop.example": "o8z6j"}},
-}
 PAGE = "https://shop.example/tea"
 VISIT = AdEvent("evt-1", "shop.example", "c-1", occurred_at=0, epoch=1)
 VISITS: dict[ProviderName, AdEvent] = {
@@ -230,17 +223,9 @@ async def test_it_serves_on_a_free_port_and_stops(desk: Desk) -> None:
 
 async def test_what_the_command_says_gets_a_connector_past_each_door(tmp_path: Path) -> None:
     """With its credentials, and its base URLs, which have a path that the signature of X covers."""
-    (tmp_path / "ads").mkdir()
-    for files in CREDENTIALS.values():
-        for file, credential in files.items():
-            path = tmp_path / "ads" / file.replace("<measurement_id>", "G-1")
-            path.write_text(credential)
+    put_credentials(tmp_path)
     async with serving(Desk(), "127.0.0.1", 0) as url, aiohttp.ClientSession() as session:
-        sections = {
-            name: {"base_url": f"{url}/{name.replace('_', '-')}", **account}
-            for name, account in ACCOUNTS.items()
-        }
-        settings = load(engines=False, secrets_dir=tmp_path, ads=sections)
+        settings = with_standins(load(engines=False, secrets_dir=tmp_path), url)
         now = int(time.time() * 1000)
         for name, event in VISITS.items():
             ours, visit = connector(name, settings), replace(event, occurred_at=now)

@@ -126,15 +126,14 @@ def test_without_any_secret_there_is_no_connector() -> None:
 def test_a_member_comes_and_goes_by_pseudonym() -> None:
     """Its address would stay behind at a removal that does not know it."""
     known = replace(MEMBER, contact=Contact(email="anna@example.com"))
-    request = SIGNED.build_request([known, replace(MEMBER, member=False)], NOW, "n")
     users = {"users": [{"partner_user_id": [PSEUDONYM]}]}
-    assert request.url == (
-        "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
-    )
-    assert json.loads(request.body) == [
-        {"operation_type": "Update", "params": users},
-        {"operation_type": "Delete", "params": users},
-    ]
+    for event, kind in ((known, "Update"), (SIGNED.removal(known), "Delete")):
+        assert event is not None
+        request = SIGNED.build_request([event], NOW, "n")
+        assert request.url == (
+            "https://ads-api.x.com/12/accounts/18ce54d4x5t/custom_audiences/1nmth/users"
+        )
+        assert json.loads(request.body) == [{"operation_type": kind, "params": users}]
 
 
 def test_version_and_address_are_settings() -> None:
@@ -350,20 +349,6 @@ def test_x_never_asks_to_be_asked_again() -> None:
         SIGNED.read_poll(Response(200, {}, b""), 1)
 
 
-# Erasure.
-
-
-def test_a_member_can_be_removed() -> None:
-    request = SIGNED.build_erasure(MEMBER, NOW, "n")
-    assert request is not None
-    assert json.loads(request.body)[0]["operation_type"] == "Delete"
-
-
-@pytest.mark.parametrize("event", [EVENT, replace(MEMBER, audience="?")])
-def test_a_conversion_or_a_member_of_nothing_cannot(event: AdEvent) -> None:
-    assert SIGNED.build_erasure(event, NOW, "n") is None
-
-
 # The connector against the stand-in.
 
 CONTACTS = st.builds(
@@ -387,20 +372,24 @@ MEMBERS = st.builds(
     EVENTS,
     conversion=st.none(),
     audience=st.sampled_from(["1nmth", "X"]),
-    member=st.booleans(),
 )
 
 
-@given(st.one_of(st.lists(EVENTS, max_size=5), st.lists(MEMBERS, max_size=5)), st.text(min_size=1))
+@given(st.lists(st.one_of(EVENTS, MEMBERS), max_size=8), st.text(min_size=1))
 def test_what_passes_the_refusal_is_taken(events: list[AdEvent], nonce: str) -> None:
-    batch = [each for each in events if SIGNED.refusal(each, NOW) is None]
-    if not batch:
-        return
-    server = standin(tags={"o87ne"})
-    serve = server.conversions if batch[0].audience is None else server.users
-    answer = serve(call(SIGNED.build_request(batch, NOW, nonce)))
-    assert SIGNED.read_response(answered(answer), len(batch)).verdict == Verdict.DELIVERED
-    assert len(answer.taken) == len(batch)
+    """And so is its removal, where there is one."""
+    batches: dict[object, list[AdEvent]] = {}
+    for event in events:
+        if SIGNED.refusal(event, NOW) is None:
+            for each in filter(None, (event, SIGNED.removal(event))):
+                assert SIGNED.refusal(each, NOW) is None
+                batches.setdefault(SIGNED.group(each), []).append(each)
+    for batch in batches.values():
+        server = standin(tags={"o87ne"})
+        serve = server.conversions if batch[0].audience is None else server.users
+        answer = serve(call(SIGNED.build_request(batch, NOW, nonce)))
+        assert SIGNED.read_response(answered(answer), len(batch)).verdict == Verdict.DELIVERED
+        assert len(answer.taken if batch[0].member else answer.removed) == len(batch)
 
 
 def test_a_full_batch_is_taken_and_no_larger_one() -> None:

@@ -8,7 +8,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.pytest_plugin import AiohttpClient
 from oauthlib.oauth1 import Client
 
-from lethe.standins.desk import Desk
+from lethe.standins.desk import Desk, Removal
 from lethe.standins.x import X, routes
 
 NOW = 1_795_510_000_000  # 2026-11-24T08:46:40Z
@@ -181,7 +181,8 @@ async def test_throttles_audiences_by_the_minute(send: Send, x: X) -> None:
 async def test_members_are_counted(send: Send, desk: Desk) -> None:
     response = await send([MEMBER, {**MEMBER, "operation_type": "Delete"}], USERS)
     assert (await response.json())["data"] == {"success_count": 2, "total_count": 2}
-    assert desk.taken == {("x", "p1"): 2}
+    assert desk.taken == {("x", "p1"): 1}
+    assert desk.removed == {("x", Removal("1nmth", "p1")): 1}
 
 
 @pytest.mark.parametrize(

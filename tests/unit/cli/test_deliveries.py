@@ -12,10 +12,12 @@ from sqlalchemy import insert
 
 from lethe.cli.deliveries import HOUR, percentile
 from privacy.outcome import Reason
-from sinks.ledger import deliveries
+from sinks.ledger import deliveries, reached
 from sinks.ledger.deliveries import Finish, State
 from sinks.ledger.ledger import Ledger
+from sinks.ledger.reached import Reached
 from sinks.ledger.tables import withdrawals
+from sinks.ledger.withdrawals import Withdrawal
 from streams.shared import now
 
 Lethe = Callable[..., Result]
@@ -158,6 +160,20 @@ def test_how_soon_withdrawals_became_effective(
     )
     longer = json.loads(lethe("deliveries", "--hours", "48", "--format", "json").stdout)
     assert longer["withdrawals"]["effective"] == 101
+
+
+def test_removals_that_wait_are_told_with_the_first(lethe: Lethe, ledger: Ledger) -> None:
+    with ledger.transaction() as connection:
+        for number, (provider, since) in enumerate([("x", 0), ("meta", 9_000), ("meta", 20_000)]):
+            row = Reached(f"r{number}", 0, "shop.example", f"v-{number}", None, {}, 1)
+            reached.remember(connection, provider, "ads", [row])
+            withdrawal = Withdrawal(3, 1, "shop.example", f"v-{number}", "ads")
+            reached.fall_due(connection, [withdrawal] if since else [], now() - since)
+    (told,) = json.loads(lethe("deliveries", "--format", "json").stdout)["removals"]
+    assert (told["provider"], told["waiting"]) == ("meta", 2)
+    assert 20 <= told["oldest_seconds"] < 60
+    assert "2 removals wait at meta, the first for 2" in words(lethe("deliveries"))
+    assert "removals" not in lethe("deliveries", "--provider", "x").stdout
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1), st.integers(1, 100))

@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 
 from lethe.standins.desk import Desk
 from lethe.standins.server import serving
@@ -19,17 +20,31 @@ from privacy.outcome import Reject
 from privacy.standings import Standings
 from sinks.ads.contract import Connector
 from sinks.ads.meta import Account, Meta
-from sinks.consents import ConsentUnknownError
-from sinks.ledger import deliveries
+from sinks.consent_barrier import ConsentUnknownError
+from sinks.ledger import consents, deliveries, dispatchers
+from sinks.ledger.consents import ConsentChange
 from sinks.ledger.deliveries import State
 from sinks.ledger.dispatchers import Process
 from sinks.ledger.ledger import Ledger
+from sinks.ledger.tables import reached
 from streams.delivery.book import Entry
-from streams.delivery.dispatch import Clocks, Dispatcher, Item
+from streams.delivery.clocks import Clocks
+from streams.delivery.dispatch import Dispatcher
 from streams.delivery.http import Http, boottime, connect
 from streams.delivery.ledger_book import LedgerBook
+from streams.delivery.parcels import Item
+from streams.delivery.settle import settle
 
 SITE = "shop.example"
+OTHER = "other.example"
+AUDIENCE = "120000000000001"
+
+
+class Undoing(Meta):
+    """Meta with one removal for all that a visitor did."""
+
+    def removal(self, event: AdEvent) -> AdEvent | None:
+        return replace(event, page=None, user_agent=None, ids={}, audience=AUDIENCE, member=False)
 
 
 class Message:
@@ -60,10 +75,10 @@ class Choices:
         self.applied = 0
         self.away = False
 
-    def change(self, visitor: str, decision: Decision) -> int:
+    def change(self, visitor: str, decision: Decision, site: str = SITE) -> int:
         """Return the epoch of the change."""
         epoch = len(self.log) + 1
-        self.log.append((f"{SITE}|{visitor}".encode(), Change(f"c{epoch}", "ads", decision, epoch)))
+        self.log.append((f"{site}|{visitor}".encode(), Change(f"c{epoch}", "ads", decision, epoch)))
         return epoch
 
     def barrier(self) -> Mapping[int, int]:
@@ -72,7 +87,7 @@ class Choices:
         for visitor, change in self.log[self.applied :]:
             self.standings.apply(visitor, change)
         self.applied = len(self.log)
-        return {0: self.applied}
+        return {0: self.applied, 1: 0}
 
     def refusals(
         self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
@@ -96,6 +111,56 @@ class Rig:
     letters: list[Reject] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
     boottime: Callable[[], float] = boottime
+    message: Message = field(default_factory=Message)
+
+    def choose(self, visitor: str, decision: Decision, site: str = SITE) -> int:
+        """Change a consent, also in the ledger; return the epoch."""
+        epoch = self.choices.change(visitor, decision, site)
+        change = ConsentChange(
+            site,
+            visitor,
+            epoch - 1,
+            0,
+            f"c{epoch}",
+            "ads",
+            decision,
+            None,
+            None,
+            None,
+            "gpc",
+            1,
+            now(),
+        )
+        with self.ledger.transaction() as connection:
+            consents.record(connection, [change], ads={"ads"})
+        return epoch
+
+    async def settle(self, *, passed: bool = True) -> int:
+        """Let withdrawals be effective, if the dispatcher has ``passed``; return how many."""
+        if passed:
+            await self.dispatcher()._gate.renew()
+        return len(settle(self.ledger, dispatchers.here(), now, lambda _: None, 60_000))
+
+    def due(self) -> list[AdEvent]:
+        book = LedgerBook(self.ledger, "meta", "ads", Process("one", "host", "boot", 1, 1), now)
+        return [each.event for each in book.due((0,), 100)]
+
+    def remembered(self) -> list[tuple[str, str, int]]:
+        """Return site, visitor and epoch of what would be removed."""
+        with self.ledger.reading() as connection:
+            rows = connection.execute(select(reached.c.site, reached.c.visitor, reached.c.epoch))
+            return sorted(tuple(row) for row in rows)
+
+    async def remove(self, dispatcher: Dispatcher | None = None) -> bool:
+        """Remove what is due; return whether that was done within a moment."""
+        items = [Item(Entry(each, 0)) for each in self.due()]
+        until = boottime() + 0.3
+        dispatcher = dispatcher or self.dispatcher()
+        return await dispatcher.deliver(items, lambda: boottime() > until)
+
+    def removals(self) -> int:
+        """Return how many times the provider was asked to remove somebody."""
+        return sum(call.method == "DELETE" for call, _ in self.desk.calls)
 
     def event(self, visitor: str, epoch: int, **changes: object) -> AdEvent:
         number = next(self.numbers)
@@ -112,7 +177,10 @@ class Rig:
         return AdEvent(**{**content, **changes})  # type: ignore[arg-type]
 
     def connector(self) -> Meta:
-        return Meta(Account({SITE: "1234"}, base_url=f"{self.url}/meta"), lambda: "meta-token")
+        return Undoing(
+            Account({SITE: "1234", OTHER: "5678"}, base_url=f"{self.url}/meta"),
+            lambda: "meta-token",
+        )
 
     def dispatcher(self, connector: Connector | None = None, name: str = "one") -> Dispatcher:
         connector = connector or self.connector()
@@ -121,7 +189,7 @@ class Rig:
             connector,
             "ads",
             self.choices,
-            LedgerBook(self.ledger, connector.name, process, now),
+            LedgerBook(self.ledger, connector.name, "ads", process, now),
             self.http,
             clocks=Clocks(now, self.boottime, lambda: "nonce"),
             partitions=lambda: (0,),

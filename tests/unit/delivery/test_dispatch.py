@@ -1,8 +1,10 @@
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lethe.standins.desk import Answer
 from privacy.consent import Decision
@@ -10,8 +12,11 @@ from privacy.outcome import Reason
 from sinks.ads.contract import Limits
 from sinks.ads.meta import Meta
 from sinks.ledger.deliveries import State
-from streams.delivery import dispatch
+from streams.delivery import circuit, dispatch
+from streams.delivery.book import Claim, Entry
 from streams.delivery.dispatch import Dispatcher
+from streams.delivery.http import LostError
+from streams.delivery.parcels import Item
 
 Rig = Any  # of the conftest
 LATER = Answer(500, {"error": {"code": 2, "message": "later", "is_transient": True}})
@@ -19,18 +24,14 @@ LATER = Answer(500, {"error": {"code": 2, "message": "later", "is_transient": Tr
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(circuit, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(dispatch, "RENEW_SECONDS", 0.02)
 
 
-class Fresh(Meta):
-    """Meta that cannot tell twice from once."""
-
-    deduplicates = False
-
-
-def fresh(rig: Rig) -> Fresh:
-    made = rig.connector()
-    made.__class__ = Fresh
+def fresh(rig: Rig) -> Meta:
+    """Return a Meta that cannot tell twice from once."""
+    made: Meta = rig.connector()
+    made.deduplicates = False
     return made
 
 
@@ -161,17 +162,128 @@ async def test_what_a_dead_dispatcher_claimed(rig: Rig, deduplicates: bool) -> N
     event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
     connector = rig.connector() if deduplicates else fresh(rig)
     dead = rig.dispatcher(connector)
-    dead._book.claim([dispatch.Entry(event, 0)])
+    dead._book.claim([Entry(event, 0)], [])
     await rig.deliver(event, dispatcher=rig.dispatcher(connector))
     assert len(rig.desk.calls) == deduplicates
     state = State.DELIVERED if deduplicates else State.UNCERTAIN
     assert {each for each, _ in rig.states()} == {state}
 
 
+@pytest.mark.parametrize("deduplicates", [True, False])
+async def test_what_a_dead_dispatcher_claimed_and_is_withdrawn_since(
+    rig: Rig, deduplicates: bool
+) -> None:
+    """Not sent again, and not said to be left unsent either."""
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    connector = rig.connector() if deduplicates else fresh(rig)
+    rig.dispatcher(connector)._book.claim([Entry(event, 0)], [])
+    rig.choices.change("a", Decision.WITHDRAWN)
+    await rig.deliver(event, dispatcher=rig.dispatcher(connector))
+    assert not rig.desk.calls
+    assert rig.states() == {(State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN): 1}
+
+
+async def test_what_is_uncertain_stays_so_when_it_is_read_again(rig: Rig) -> None:
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    rig.desk.mood("meta").vanish = 1
+    await rig.deliver(event, dispatcher=rig.dispatcher(fresh(rig)))
+    rig.choices.change("a", Decision.WITHDRAWN)
+    await rig.deliver(event, dispatcher=rig.dispatcher(fresh(rig)))
+    assert rig.states() == {(State.UNCERTAIN, Reason.PROVIDER_UNCERTAIN): 1}
+
+
+async def test_nothing_is_sent_for_a_partition_that_went_away(rig: Rig) -> None:
+    """It went away between the reading of its events and the lease."""
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    dispatcher = rig.dispatcher()
+    dispatcher._gate._partitions = lambda: (1,)
+    item = Item(Entry(event, 0), rig.message, 10**15)
+    until = rig.boottime() + 0.1
+    assert not await dispatcher.deliver([item], lambda: rig.boottime() > until)
+    assert not rig.desk.calls
+
+
+async def test_a_ledger_slower_than_a_lease_holds_nothing_up(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    dispatcher = rig.dispatcher()
+    dispatcher._gate._seconds = 0.3
+    claim = dispatcher._book.claim
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.4)
+        return claim(*given)
+
+    dispatcher._book.claim = slow
+    with capture_logs() as lines:
+        await rig.deliver(rig.event("a", epoch), dispatcher=dispatcher)
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+    assert not lines
+
+
+async def test_a_withdrawal_during_a_slow_claim_counts(rig: Rig) -> None:
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    dispatcher = rig.dispatcher()
+    dispatcher._gate._seconds = 0.2
+    claim = dispatcher._book.claim
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.15)
+        rig.choices.change("a", Decision.WITHDRAWN)
+        return claim(*given)
+
+    dispatcher._book.claim = slow
+    await rig.deliver(rig.event("a", epoch), dispatcher=dispatcher)
+    assert not rig.desk.calls
+    assert rig.states() == {(State.DROPPED, Reason.CONSENT_WITHDRAWN): 1}
+
+
+async def test_a_fault_with_one_leaves_the_others_written_down(rig: Rig, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Meta, "limits", Limits(events=1))
+    monkeypatch.setattr(Meta, "refusal", lambda *_: None)
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    dispatcher = rig.dispatcher()
+
+    def broken(*_: object) -> None:
+        raise BufferError
+
+    dispatcher._judge._letter = broken
+    guilty = rig.event("a", epoch, occurred_at=1_700_000_000_000)
+    with capture_logs() as lines, pytest.raises(BufferError):
+        await rig.deliver(guilty, rig.event("a", epoch), dispatcher=dispatcher)
+    assert rig.states() == {(State.DELIVERED, ""): 1, (State.CLAIMED, ""): 1}
+    assert [each["event"] for each in lines] == ["ads_failed"]
+    assert not dispatcher._gate.lock.locked()
+
+
+async def test_many_that_time_out_together_do_not_do_so_again(rig: Rig, monkeypatch: Any) -> None:
+    """A provider that bears four requests at once gets no more, after a while."""
+    monkeypatch.setattr(Meta, "limits", Limits(events=1))
+    epoch = rig.choices.change("a", Decision.GIVEN)
+    dispatcher = rig.dispatcher()
+    send, under_way, lost = dispatcher._http.send, [], []
+
+    async def bearing(attempt: Any) -> Any:
+        under_way.append(attempt)
+        try:
+            await asyncio.sleep(0.005)
+            if len(under_way) > 4:
+                attempt.settled.set()
+                lost.append(attempt)
+                raise LostError("TimeoutError", begun=False)
+            return await send(attempt)
+        finally:
+            under_way.remove(attempt)
+
+    monkeypatch.setattr(dispatcher._http, "send", bearing)
+    await rig.deliver(*(rig.event("a", epoch) for _ in range(100)), dispatcher=dispatcher)
+    assert rig.states() == {(State.DELIVERED, ""): 100}
+    assert len(lost) < 500
+
+
 async def test_while_another_holds_the_partition_events_wait(rig: Rig) -> None:
     epoch = rig.choices.change("a", Decision.GIVEN)
     other = rig.dispatcher(name="other")
-    await other._renew()
+    await other._gate.renew()
     delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch)))
     await asyncio.sleep(0.1)
     assert not rig.desk.calls
@@ -183,7 +295,7 @@ async def test_while_another_holds_the_partition_events_wait(rig: Rig) -> None:
 async def test_a_throttled_provider_is_left_alone_for_as_long_as_it_says(
     rig: Rig, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(dispatch, "LONGEST_WAIT", 0.2)
+    monkeypatch.setattr(circuit, "LONGEST_WAIT", 0.2)
     epoch = rig.choices.change("a", Decision.GIVEN)
     throttled = Answer(500, {"error": {"code": 17, "message": "slower", "is_transient": True}})
     rig.desk.mood("meta").answers.append(throttled)
@@ -197,13 +309,14 @@ async def test_what_waited_too_long_is_given_up(rig: Rig) -> None:
     epoch = rig.choices.change("a", Decision.GIVEN)
     rig.desk.mood("meta").answers.extend([LATER] * 3)
     await rig.deliver(rig.event("a", epoch), came=1_700_000_000_000)
+    assert not rig.desk.calls
     assert rig.states() == {(State.DROPPED, Reason.PROVIDER_AWAY): 1}
 
 
 async def test_a_stopped_provider_is_not_asked_until_somebody_had_time(
     rig: Rig, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(dispatch, "STOPPED_WAIT", 0.2)
+    monkeypatch.setattr(circuit, "STOPPED_WAIT", 0.2)
     epoch = rig.choices.change("a", Decision.GIVEN)
     refused = Answer(403, {"error": {"code": 200, "message": "no permission"}})
     rig.desk.mood("meta").answers.append(refused)
@@ -226,7 +339,7 @@ async def test_stopping_leaves_what_was_not_sent_to_be_sent(rig: Rig) -> None:
     event = rig.event("a", epoch)
     rig.desk.mood("meta").answers.append(LATER)
     dispatcher = rig.dispatcher(fresh(rig))
-    item = dispatch.Item(dispatch.Entry(event, 0), None, 10**15)
+    item = Item(Entry(event, 0), rig.message, 10**15)
     assert not await dispatcher.deliver([item], lambda: len(rig.desk.calls) > 0)
     assert rig.states() == {(State.RELEASED, ""): 1}
     await rig.deliver(event, dispatcher=rig.dispatcher(fresh(rig)))
@@ -281,7 +394,7 @@ async def test_without_the_delivery_record_it_would_be_sent_twice(
     event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
     monkeypatch.setattr(
         "streams.delivery.ledger_book.LedgerBook.claim",
-        lambda _, entries: {each.event.event_id: dispatch.Claim.NEW for each in entries},
+        lambda _, entries, __: {each.event.event_id: Claim.NEW for each in entries},
     )
     await rig.deliver(event)
     await rig.deliver(event, dispatcher=rig.dispatcher())
