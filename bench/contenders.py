@@ -29,6 +29,7 @@ from sinks.kafka import BatchProducer, consumer, poll
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
+from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import SHORTENED
 from streams.run import spare_collector
@@ -62,7 +63,18 @@ def rss() -> int:
 
 def passthrough(settings: Settings, count: int) -> None:
     """Copy bytes untouched with the same client: the ceiling."""
-    source = _consumer(settings, "bench-passthrough")
+    _consume(settings, count, "bench-passthrough", "bench-copied", lambda values: values)
+
+
+def _consume(
+    settings: Settings,
+    count: int,
+    group: str,
+    target: str,
+    make: Callable[[list[bytes]], list[bytes]],
+) -> None:
+    """Publish what ``make`` makes of each batch, and commit."""
+    source = _consumer(settings, group)
     source.subscribe(["tracking-events"])
     producer = _producer(settings)
     done = 0
@@ -70,7 +82,7 @@ def passthrough(settings: Settings, count: int) -> None:
         while done < count:
             messages = poll(source, BATCH, WAIT)
             if messages:
-                producer.send("bench-copied", [message.value() for message in messages])
+                producer.send(target, make([message.value() for message in messages]))
                 producer.stored()
                 source.commit(asynchronous=False)
                 done += len(messages)
@@ -118,12 +130,10 @@ def _lane(settings: Settings, count: int, group: str) -> None:
         group,
         SHORTENED,
         lambda: rules,
-        consumer=source,
+        reader=Reader(source, BATCH, WAIT),
         producer=_producer(settings),
         outputs=Outputs("tracking-anonymised", "dead-letters"),
         brake=finish,
-        batch=BATCH,
-        wait=WAIT,
     )
     with measured(count, rss_by_million=finish.rss):
         running.run(stop)
@@ -132,20 +142,12 @@ def _lane(settings: Settings, count: int, group: str) -> None:
 def plain(settings: Settings, count: int) -> None:
     """Run a plain consumer with fastavro, doing the same steps a message at a time."""
     anonymise = row_anonymiser(RULES, _places(settings), int(time.time() * 1000))
-    source = _consumer(settings, "bench-plain")
-    source.subscribe(["tracking-events"])
-    producer = _producer(settings)
-    done = 0
-    with measured(count):
-        while done < count:
-            messages = poll(source, BATCH, WAIT)
-            if messages:
-                results = [anonymise(message.value()) for message in messages]
-                producer.send("bench-plain", [value for value in results if value is not None])
-                producer.stored()
-                source.commit(asynchronous=False)
-                done += len(messages)
-    source.close()
+
+    def make(values: list[bytes]) -> list[bytes]:
+        results = [anonymise(value) for value in values]
+        return [value for value in results if value is not None]
+
+    _consume(settings, count, "bench-plain", "bench-plain", make)
 
 
 def faust_agent(settings: Settings, count: int) -> None:
@@ -153,6 +155,7 @@ def faust_agent(settings: Settings, count: int) -> None:
     anonymise = row_anonymiser(RULES, _places(settings), int(time.time() * 1000))
     app = faust.App(
         "bench-faust",
+        datadir=str(settings.data_dir / "faust"),
         broker=f"kafka://{settings.kafka.bootstrap}",
         store="memory://",
         web_enabled=False,

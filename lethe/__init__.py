@@ -1,19 +1,44 @@
 """The front door: command line, SDK, engines without Docker.
 
-The SDK is ``from lethe import Publisher``; it needs the base install alone.
+The SDK is ``from lethe import Publisher, CaseReader, RetentionWorker``; each needs the base install
+alone.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lethe.case_keys import KeysUnavailableError
+    from lethe.case_reader import Case, CaseReader, Ended
     from lethe.publisher import InvalidEventError, Publisher, PublishFailedError, Receipt
+    from lethe.retention import Deletion, Outcome, ReceiptFailedError, RetentionWorker
 
-__all__ = ["InvalidEventError", "PublishFailedError", "Publisher", "Receipt"]
+__all__ = [
+    "Case",
+    "CaseReader",
+    "Deletion",
+    "Ended",
+    "InvalidEventError",
+    "KeysUnavailableError",
+    "Outcome",
+    "PublishFailedError",
+    "Publisher",
+    "Receipt",
+    "ReceiptFailedError",
+    "RetentionWorker",
+]
+
+_MODULES = {
+    **dict.fromkeys(("Case", "CaseReader", "Ended"), "lethe.case_reader"),
+    **dict.fromkeys(
+        ("Deletion", "Outcome", "ReceiptFailedError", "RetentionWorker"), "lethe.retention"
+    ),
+    "KeysUnavailableError": "lethe.case_keys",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import the SDK when it is asked for: the command line, which lives here too, is quicker."""
     if name in __all__:
-        return getattr(import_module("lethe.publisher"), name)
+        return getattr(import_module(_MODULES.get(name, "lethe.publisher")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

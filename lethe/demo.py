@@ -1,4 +1,4 @@
-"""The main job once: made-up visitors, the whole pipeline, and what analysts see of it."""
+"""The main job once: made-up visitors, the whole pipeline, and what comes of it at both ends."""
 
 import asyncio
 import subprocess
@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lethe.cli.geo import progress_bar
+from lethe.demo_ads import AdsDemo, DemoError
 from lethe.local.stack import Stack
 from lethe.simulation import Summary, run
+from lethe.standins.account import SITE, put_credentials, with_standins
+from lethe.standins.server import in_thread
 from lethe.traffic import Traffic
 from sinks.clickhouse.connect import connect
 from sinks.geo import ensure
 from sinks.geo.sample import SAMPLE_CITIES
-from streams.settings import Settings, load
+from streams.settings import Settings, SettingsError, load
 
 RATE = 2_000.0  # events a second, less than the collector's burst for two sites
 PATIENCE = 180.0  # seconds for the pipeline to finish what was accepted
@@ -31,14 +34,23 @@ class Demo:
         self._seed = seed
 
     async def run(self) -> None:
-        """Start everything, send, wait, show, stop."""
-        # A demo does not wait a minute to see whether more of yesterday comes.
+        """Start everything, send, wait, show, stop.
+
+        Raises EngineError, GeoError, SettingsError, UnreachableError, LedgerError and DemoError.
+        """
         given = load(engines=False)
+        if given.policy is not None or SITE not in given.sites:
+            raise SettingsError(f"the demo has a policy of its own, of {SITE}: use an empty folder")
+        put_credentials(given.secrets)
+        # A demo does not wait a minute to see whether more of yesterday comes.
         hurried = given.statistics.model_copy(update={"settle_seconds": 3, "grace_minutes": 0})
         given = given.model_copy(update={"statistics": hurried})
         with progress_bar() as progress:
             ensure(given.geo.cache, given.geo.databases, progress)
-        with Stack(given, "embedded", self._console.print) as stack:
+        with (
+            in_thread() as standins,
+            Stack(with_standins(given, standins.url), "embedded", self._console.print) as stack,
+        ):
             settings = stack.settings
             with self._bar() as bar:
                 summary = await self._send(settings, bar)
@@ -48,8 +60,15 @@ class Demo:
             )
             for kind in ("pages", "cities"):
                 self._report(settings, kind)
-            self._console.print(stack.table())
-        self._console.print("Go on with: [bold].venv/bin/lethe up[/]")
+            ads = AdsDemo(self._console, settings, standins.desk, seed=self._seed)
+            cookie_id = await ads.run()
+        self._console.print(
+            f"\nLook closer: [bold].venv/bin/lethe consent history {SITE} {cookie_id}[/]\n"
+            "             [bold].venv/bin/lethe deliveries[/]\n"
+            "Go on:       [bold].venv/bin/lethe up[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _bar(self) -> Progress:
         return Progress(
@@ -77,6 +96,7 @@ class Demo:
             traffic,
             keys,
             rate=RATE,
+            patience=PATIENCE,
             on_progress=lambda summary: bar.update(task, completed=summary.sent),
         )
 
@@ -100,7 +120,8 @@ class Demo:
                 bar.update(loaded, completed=min(count, accepted))
                 bar.update(shown, completed=min(closed, accepted))
                 if asyncio.get_running_loop().time() > deadline:
-                    raise TimeoutError("see .lethe/logs")
+                    logs = settings.data_dir / "logs"
+                    raise DemoError(f"waited {PATIENCE:g} s for the statistics; see {logs}")
                 await asyncio.sleep(0.2)
 
     def _report(self, settings: Settings, kind: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from lethe.lines import UNREADABLE
 from lethe.tally import Tally
+from privacy.contract import Problem
 from privacy.pseudonym import Salt
-from privacy.tracking import Problem, enter, key, problems
+from privacy.tracking import enter, key, problems
 from schemas.codec import encode
 from sinks.publish import KafkaPublisher, Message, Publisher, Stored
 from sinks.salts import Salts

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from lethe.intake import Candidate
 from lethe.lines import Stream, read_lines
-from privacy.tracking import Problem
+from privacy.contract import Problem
 from streams.collector.body import read_events
 from streams.collector.refusal import Refusal
 

@@ -23,10 +23,11 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
 
-from privacy import consents
+from privacy import consent_request
 from privacy.consent import epoch_of
+from privacy.contract import Problem
 from privacy.pseudonym import Salt
-from privacy.tracking import Problem, enter, key, problems
+from privacy.tracking import enter, key, problems
 from schemas.codec import encode
 
 TOPIC = "tracking-events"
@@ -166,10 +167,10 @@ class Publisher:
         """Record what a visitor decided about one purpose; wait and return the epoch it begins.
 
         The visitor's events carry it as ``consent_epoch`` from then on. ``decision`` is given,
-        refused, withdrawn or objected; the fields are those of ``privacy.consents``. A site that
-        sees ``Sec-GPC: 1`` or ``DNT: 1`` records a refusal of ads with ``how`` gpc or dnt. What
-        the broker has is in force, also where nobody wrote ``purpose`` into the policy: it is then
-        a purpose nothing is done for.
+        refused, withdrawn or objected; the fields are those of ``privacy.consent_request``. A site
+        that sees ``Sec-GPC: 1`` or ``DNT: 1`` records a refusal of ads with ``how`` gpc or dnt.
+        What the broker has is in force, also where nobody wrote ``purpose`` into the policy: it is
+        then a purpose nothing is done for.
 
         Raises InvalidEventError when a rule is broken, and PublishFailedError when the broker has
         not confirmed it within ``timeout`` seconds; record it again with the same ``change_id``.
@@ -185,9 +186,9 @@ class Publisher:
             "how": how,
             "occurred_at": occurred_at,
         }
-        if found := consents.problems(change):
+        if found := consent_request.problems(change):
             raise InvalidEventError(found)
-        record = consents.enter(
+        record = consent_request.enter(
             change, site=self._site, received_at=self._clock(), change_id=self._ids()
         )
         try:

@@ -10,7 +10,7 @@ from typing import IO
 from rich.console import Console
 from rich.table import Column, Table
 
-from privacy.tracking import Problem
+from privacy.contract import Problem
 
 SHOWN = 20  # refused lines on screen
 

@@ -43,6 +43,11 @@ class Reason(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_UNCERTAIN = "provider_uncertain"
     PROVIDER_AWAY = "provider_away"
+    # It changes no case.
+    UNKNOWN_SERVICE = "unknown_service"
+    UNKNOWN_CASE = "unknown_case"
+    CASE_ENDED = "case_ended"
+    ILLEGAL_TRANSITION = "illegal_transition"
     # A value is left out, and the event goes on.
     ADDRESS_UNREADABLE = "address_unreadable"
     COORDINATES_WITHOUT_CONSENT = "coordinates_without_consent"

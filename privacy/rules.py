@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 NO_CONTROLS = r"^[^\x00-\x1f\x7f\ud800-\udfff]*$"
 
+_IDENTIFIER = r"^[A-Za-z0-9._:-]{1,128}$"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -52,6 +54,11 @@ class Text:
         if len(value) > self.most:
             return f"must have at most {self.most} characters"
         return None if re.fullmatch(self.pattern, value) else self.like
+
+
+def identifier(doc: str, most: int = 128) -> Text:
+    """Return the rule of an identifier, which is kept as it came: of 1 to ``most`` characters."""
+    return Text(doc, most, _IDENTIFIER, "must be letters, digits, . _ : -")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ in one way whichever door it takes. A field that is not listed here is refused b
 none for a user id, and none for free properties in which one could hide.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from privacy.contract import Contract, Problem
 from privacy.network import shorten
 from privacy.pseudonym import Salt, visitor_hash
 from privacy.rules import (
@@ -21,6 +20,7 @@ from privacy.rules import (
     Rule,
     Text,
     Whole,
+    identifier,
     milliseconds,
 )
 
@@ -31,7 +31,6 @@ AHEAD_MS = 300_000  # how far a visitor's clock may be ahead of ours
 TYPES = ("page_view", "search", "click", "error", "custom")
 AD_IDS = ("gclid", "gbraid", "wbraid", "fbp", "fbc", "li_fat_id", "twclid", "ga_client_id")
 
-IDENTIFIER = r"^[A-Za-z0-9._:-]{1,128}$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 _USER_AGENT = Text("Default: the request's User-Agent.", 1024)
@@ -50,15 +49,9 @@ FIELDS: Mapping[str, Rule] = {
     "referrer": Text("URL of the page before.", 2048),
     "search_terms": Text("What was searched; kept only where the site opted in.", 256),
     "status": Whole("HTTP status of an error.", 100, 599),
-    "cookie_id": Text(
-        "The visitor's cookie for this site.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
-    ),
-    "session_id": Text(
-        "The session's cookie.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
-    ),
-    "device_id": Text(
-        "The device's identifier.", 128, IDENTIFIER, "must be letters, digits, . _ : -"
-    ),
+    "cookie_id": identifier("The visitor's cookie for this site."),
+    "session_id": identifier("The session's cookie."),
+    "device_id": identifier("The device's identifier."),
     "user_agent": _USER_AGENT,
     "ip": Text("For servers that send for a visitor; default: the connection's.", 64),
     "latitude": Degrees("Degrees north, with location_consent only.", 90),
@@ -67,32 +60,17 @@ FIELDS: Mapping[str, Rule] = {
     "consent_epoch": Whole("Epoch of the ads consent in force.", 1, 2**53),
     "ad_ids": Names("Ad providers' identifiers; with consent_epoch only.", AD_IDS),
 }
-REQUIRED = ("type",)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Which field broke which rule. Never the value."""
-
-    field: str
-    rule: str
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the contract of one event as JSON Schema, for documents and clients."""
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(REQUIRED),
-        "properties": {
-            name: {**_nullable(name, rule.schema()), "description": rule.doc}
-            for name, rule in FIELDS.items()
-        },
-    }
-
-
-def _nullable(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return schema if name in REQUIRED else {"anyOf": [schema, {"type": "null"}]}
+CONTRACT = Contract(
+    "event",
+    "tracking events",
+    FIELDS,
+    required=("type",),
+    refused={
+        r"(?i)(user|login|account|customer|member)_?(id|name)?|e?_?mail": (
+            "tracking is never linked to a user"
+        )
+    },
+)
 
 
 def problems(event: object, received_at: int, max_age_ms: int | None = None) -> Sequence[Problem]:
@@ -101,24 +79,16 @@ def problems(event: object, received_at: int, max_age_ms: int | None = None) -> 
     ``received_at`` in milliseconds since 1970. ``max_age_ms`` bounds how old an event may be;
     None for logs, which are as old as they are.
     """
-    if not isinstance(event, Mapping):
-        return [Problem("event", "must be an object")]
-    return list(_problems(event, received_at, max_age_ms))
+    found = list(CONTRACT.problems(event))
+    if isinstance(event, Mapping):
+        found += _contradictions(event, received_at, max_age_ms)
+    return found
 
 
-def _problems(
+def _contradictions(
     event: Mapping[str, Any], received_at: int, max_age_ms: int | None
 ) -> Iterator[Problem]:
-    for name in REQUIRED:
-        if name not in event:
-            yield Problem(name, "is missing")
-    for name, value in event.items():
-        if name not in FIELDS:
-            yield _stranger(name)
-        elif value is None and name in REQUIRED:
-            yield Problem(name, "must not be null")
-        elif value is not None and (broken := FIELDS[name].problem(value)):
-            yield Problem(name, broken)
+    """Yield what no field's own rule can see: the time of day, and fields beside each other."""
     moment = milliseconds(event.get("occurred_at"))
     if moment is not None and moment > received_at + AHEAD_MS:
         yield Problem("occurred_at", "must not lie in the future")
@@ -126,15 +96,6 @@ def _problems(
         yield Problem("occurred_at", "is too old")
     if event.get("ad_ids") and event.get("consent_epoch") is None:
         yield Problem("ad_ids", "needs consent_epoch: no provider id without consent to ads")
-
-
-def _stranger(name: object) -> Problem:
-    """Refuse a field by its name; the name itself may be anything, so it is shown only if tame."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,31}", name):
-        return Problem("(a field)", "is not a field of tracking events")
-    if re.fullmatch(r"(?i)(user|login|account|customer|member)_?(id|name)?|e?_?mail", name):
-        return Problem(name, "is refused: tracking is never linked to a user")
-    return Problem(name, f"is not a field of tracking events; those are {', '.join(FIELDS)}")
 
 
 def enter(

@@ -9,8 +9,8 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import KeysView, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, KeysView, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from fastavro import parse_schema
 
 HERE = Path(__file__).parent
 LOCK = HERE / "ids.lock"
+
+TEMPLATE = "cases-department"
+"""Describes the topic ``cases-<department>`` of every department; is none itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,21 @@ def latest(name: str) -> Record:
 
 @cache
 def topics() -> dict[str, Topic]:
-    """Every topic of the catalogue by name. A file that lacks a key raises ValueError."""
+    """Every topic of the catalogue, the template too, by name.
+
+    A file that lacks a key raises ValueError.
+    """
     return {path.stem: _read_topic(path) for path in sorted(HERE.glob("topics/*.toml"))}
+
+
+def topics_of(departments: Iterable[str]) -> dict[str, Topic]:
+    """Return the topics that an installation with these departments has, by name."""
+    found = dict(topics())
+    template = found.pop(TEMPLATE)
+    for department in departments:
+        name = f"cases-{department}"
+        found[name] = replace(template, name=name)
+    return found
 
 
 def _read_topic(path: Path) -> Topic:

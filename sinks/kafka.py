@@ -78,11 +78,25 @@ def commit(source: Consumer, messages: Sequence[Message]) -> bool:
     return True
 
 
+def put_back(source: Consumer, messages: Sequence[Message]) -> None:
+    """Have ``messages``, the last that were read of their partitions, handed over once more."""
+    first: dict[tuple[str, int], int] = {}
+    for message in messages:
+        first.setdefault((message.topic(), message.partition()), message.offset())
+    for place, offset in first.items():
+        try:
+            source.seek(TopicPartition(*place, offset))
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVED:  # others read it then
+                raise
+
+
 _MOVED = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._NO_OFFSET,  # noqa: SLF001 - none of what was read is ours any more
+    KafkaError._STATE,  # noqa: SLF001 - likewise, when put back
 }
 _PASSING = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF}  # noqa: SLF001 - librdkafka's own codes are named so
 
@@ -112,10 +126,10 @@ class BatchProducer:
         )
 
     def send(
-        self, topic: str, values: Sequence[bytes], keys: Sequence[bytes] | None = None
+        self, topic: str, values: Sequence[bytes | None], keys: Sequence[bytes] | None = None
     ) -> None:
-        """Queue values; ``stored`` tells whether they arrived."""
-        messages: list[dict[str, bytes]] = (
+        """Queue values, None for a tombstone; ``stored`` tells whether they arrived."""
+        messages: list[dict[str, bytes | None]] = (
             [{"value": value} for value in values]
             if keys is None
             else [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]

@@ -1,7 +1,7 @@
 """Topics of the catalogue on a broker: created if missing, compared if there."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas.registry import Topic, topics
+from schemas.registry import Topic, topics_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,20 @@ class Drift:
 
 
 def create_topics(
-    bootstrap: str, options: Mapping[str, str], prefix: str = "", replication: int = 1
+    bootstrap: str,
+    options: Mapping[str, str],
+    prefix: str = "",
+    replication: int = 1,
+    *,
+    departments: Iterable[str] = (),
 ) -> list[Drift]:
     """Create the catalogue's topics; return how those that were there differ.
 
+    ``departments`` are the policy's: each has a topic of its own for its cases.
     Nothing that is there is changed. Raises KafkaException when the broker does not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, **options})
-    wanted = {prefix + topic.name: topic for topic in topics().values()}
+    wanted = {prefix + topic.name: topic for topic in topics_of(departments).values()}
     asked = admin.create_topics(
         [
             NewTopic(name, topic.partitions, replication, config=dict(topic.config))

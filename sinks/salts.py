@@ -6,9 +6,7 @@ store must be in no backup.
 """
 
 import secrets
-import sqlite3
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -30,9 +28,8 @@ from sqlalchemy.schema import CreateTable
 
 from privacy.pseudonym import Salt
 from privacy.tracking import DAY_MS
-from sinks.ledger.sqlite import make_private
+from sinks import sqlite
 
-BUSY_SECONDS = 5  # how long another process may keep the store to itself
 GRACE_MS = 2 * 3_600_000  # for an entrance whose clock is behind, and events on their way
 
 _SALTS = Table(
@@ -66,10 +63,10 @@ class Salts:
         location = make_url(url)
         self._kind = location.get_backend_name()
         if self._kind == "sqlite" and location.database:
-            make_private(Path(location.database))
+            sqlite.make_private(Path(location.database))
         self._engine = create_engine(location, hide_parameters=True)
         if self._kind == "sqlite":
-            event.listen(self._engine, "connect", _set_up)
+            event.listen(self._engine, "connect", sqlite.set_up)
         self._cached: tuple[int, Salt] | None = None
         self._lock = threading.Lock()
 
@@ -142,19 +139,3 @@ class Salts:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             result = connection.exec_driver_sql(_SCRUB[self._kind])
             return self._kind != "sqlite" or result.scalar_one() == 0  # 1: a reader was in the way
-
-
-def _set_up(connection: sqlite3.Connection, _: object) -> None:
-    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    connection.execute("PRAGMA secure_delete=ON")
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        # Two that create the store at once may both be refused here, whatever the busy timeout.
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return

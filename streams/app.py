@@ -13,12 +13,14 @@ import faust
 import structlog
 
 from sinks.clickhouse.rejects import RejectsTable
-from streams import ads, wiring
+from streams import ads, cases, deletion, wiring
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
 from streams.shared import Shared
 
-PARTS = (*wiring.LOOPS, *ads.LOOPS, "deliver", "agents")
+OF_SERVICES = {**cases.LOOPS, **deletion.LOOPS}
+OF_A_POLICY = {**ads.LOOPS, **OF_SERVICES}
+PARTS = (*wiring.LOOPS, *OF_A_POLICY, "deliver", "agents")
 
 _log = structlog.get_logger()
 
@@ -29,7 +31,9 @@ def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
     Not of the app: that starts its services when its consumer has joined its group, which takes a
     while after another worker was killed, and the data plane need not wait for it.
     """
-    loops = {**wiring.LOOPS, **(ads.LOOPS if shared.policy is not None else {})}
+    loops = dict(wiring.LOOPS)
+    if shared.policy is not None:
+        loops |= OF_A_POLICY if shared.policy.services else ads.LOOPS
     found = {name: loop for name, loop in loops.items() if name in parts}
     if "deliver" in parts:
         found |= ads.deliveries(shared)

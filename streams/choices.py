@@ -8,7 +8,7 @@ import structlog
 
 from privacy.consent import Mode
 from privacy.policy import Covers, Policy
-from sinks.consents import Consents, ConsentUnknownError
+from sinks.consent_barrier import Consents, ConsentUnknownError
 
 RETRY_SECONDS = 1.0
 

@@ -20,6 +20,12 @@ COLLECTOR_REQUESTS = Counter(
 COLLECTOR_EVENTS = Counter(
     "lethe_collector_events", "Events stored by the broker.", ["site"], registry=REGISTRY
 )
+COLLECTOR_FORMS = Counter(
+    "lethe_collector_forms",
+    "Forms by service, and what became of them.",
+    ["service", "outcome"],
+    registry=REGISTRY,
+)
 COLLECTOR_SECONDS = Histogram(
     "lethe_collector_request_seconds",
     "From the first look at a request to its answer.",

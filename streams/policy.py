@@ -1,5 +1,6 @@
-"""Read the policy file, or say what is wrong with it and where."""
+"""Read the policy file, or say what is wrong with it and where; keep each version of it."""
 
+import hashlib
 import json
 import re
 import tomllib
@@ -7,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -14,6 +16,9 @@ from pydantic_core import ErrorDetails
 
 from privacy.ads import IDS
 from privacy.policy import BrokenRulesError, Policy
+from sinks.ledger import policies
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.policies import Recorded
 
 Keys = tuple[str | int, ...]
 """What leads to a value, outermost first; a number is a place in a list."""
@@ -28,6 +33,9 @@ _RULES = {
     "string_type": "is not text; put it in quotes",
     "bool_type": "is not true or false; write one, without quotes",
     "tuple_type": "is not a list; put it in [ ]",
+    "int_type": "is not a whole number; write one, without quotes",
+    "greater_than_equal": "is too small; write {ge} at least",
+    "less_than_equal": "is too large; write {le} at most",
     "too_short": "is empty; list one at least",
     "model_type": "is not a table; give it a [section] of its own",
     "dict_type": "is not a table; give it a [section] of its own",
@@ -46,17 +54,21 @@ class PolicyError(ValueError):
 def load(path: Path) -> Policy:
     """Read the policy at ``path``. Raise PolicyError with every problem, by line and key.
 
-    Values are never told. What contradicts other sections in ``[providers]`` is found once
-    ``[providers]`` itself is in order.
+    Values are never told. What contradicts other sections is found once a section itself is in
+    order.
     """
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """Return what the policy file at ``path`` says. Raise PolicyError when it cannot be read."""
     try:
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode()
     except OSError as error:
         raise PolicyError([f"{path}: cannot be read ({error.strerror}); name a file"]) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise PolicyError([f"{path}:{line}: is not UTF-8; save the file as UTF-8"]) from None
-    return parse(text, str(path))
 
 
 def parse(text: str, file: str) -> Policy:
@@ -71,13 +83,32 @@ def parse(text: str, file: str) -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
+        lines = _Lines(text, content)
         found = {
-            (_line(text, content, keys), _dotted(keys), rule)
+            (lines.of(keys), _dotted(keys), rule)
             for details in error.errors(include_input=False, include_url=False)
             for keys, rule in _problems(details)
         }
     problems = [f"{file}:{line}: {key}: {rule}" for line, key, rule in sorted(found)]
     raise PolicyError(problems)
+
+
+def record(ledger: Ledger, text: str, file: str, at: int) -> None:
+    """Keep the policy that ``text`` holds in the ledger, once a version.
+
+    Raise PolicyError when its version is that of another, which may differ in comments and layout
+    alone: nobody could say later which of the two was in force. ``at`` is now, in milliseconds
+    since 1970. Raise LedgerError.
+    """
+    content = tomllib.loads(text)
+    says = json.dumps(content, sort_keys=True).encode()
+    given = Recorded(content["version"], hashlib.sha256(says).hexdigest(), at, text)
+    with ledger.transaction() as connection:
+        kept = policies.record(connection, given)
+    if kept.digest != given.digest:
+        line = _Lines(text, content).of(("version",))
+        rule = "is that of another policy, which was in force; write a new one"
+        raise PolicyError([f"{file}:{line}: version: {rule}"])
 
 
 def _problems(error: ErrorDetails) -> Iterator[tuple[Keys, str]]:
@@ -116,8 +147,15 @@ def _fields(keys: Keys) -> Sequence[str]:
         if fields is None:  # a mapping's or a list's content
             kind = [each for each in get_args(kind) if each is not Ellipsis][-1]
         else:
-            kind = fields[str(key)].annotation
+            kind = _stated(fields[str(key)].annotation)
     return list(kind.model_fields)
+
+
+def _stated(kind: Any) -> Any:
+    """Return what a key holds that may be left out: what its type is besides None."""
+    if not isinstance(kind, UnionType):
+        return kind
+    return next(each for each in get_args(kind) if each is not NoneType)
 
 
 def _dotted(keys: Keys) -> str:
@@ -131,27 +169,40 @@ def _dotted(keys: Keys) -> str:
     return dotted.lstrip(".")
 
 
-def _line(text: str, content: Mapping[str, Any], keys: Keys) -> int:
-    """Return the line, from 1, where the statement begins that makes what ``keys`` lead to.
+class _Lines:
+    """Where in a text of TOML its content is written.
 
-    Where it is missing, the line of what it is missing from. No parser for Python tells positions
-    (tomlkit's issue 55), so TOML itself is asked: the statement lies between the longest part
-    from the top that lacks the keys and the shortest that has them.
+    No parser for Python tells positions (tomlkit's issue 55), so TOML itself is asked: a statement
+    lies between the longest part from the top that lacks its keys and the shortest that has them.
     """
-    while not _holds(content, keys):
-        keys = keys[:-1]
-    lines = text.replace("\r\n", "\n").split("\n")
 
-    def upto(most: int) -> tuple[int, Mapping[str, Any]]:
-        for count in range(most, 0, -1):
+    def __init__(self, text: str, content: Mapping[str, Any]) -> None:
+        self._lines = text.replace("\r\n", "\n").split("\n")
+        self._content = content
+        self._parts: dict[int, tuple[int, Mapping[str, Any]]] = {0: (0, {})}
+
+    def of(self, keys: Keys) -> int:
+        """Return the line, from 1, where the statement begins that makes what ``keys`` lead to.
+
+        Where it is missing, the line of what it is missing from.
+        """
+        while not _holds(self._content, keys):
+            keys = keys[:-1]
+        last = bisect_left(
+            range(len(self._lines)), True, key=lambda most: _holds(self._upto(most)[1], keys)
+        )
+        return self._upto(max(last - 1, 0))[0] + 1
+
+    def _upto(self, most: int) -> tuple[int, Mapping[str, Any]]:
+        """Return the statements that end within the first ``most`` lines, and in which line."""
+        count = most
+        while count not in self._parts:
             try:
-                return count, tomllib.loads("\n".join(lines[:count]))
+                self._parts[count] = count, tomllib.loads("\n".join(self._lines[:count]))
             except tomllib.TOMLDecodeError:  # a statement goes on below
-                continue
-        return 0, {}
-
-    last = bisect_left(range(len(lines)), True, key=lambda most: _holds(upto(most)[1], keys))
-    return upto(last - 1)[0] + 1
+                count -= 1
+        self._parts[most] = self._parts[count]
+        return self._parts[most]
 
 
 def _holds(content: Any, keys: Keys) -> bool:

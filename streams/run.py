@@ -11,9 +11,8 @@ import structlog
 from prometheus_client import start_http_server
 
 from streams import logging
-from streams.app import PARTS, build_app, services
+from streams.app import OF_A_POLICY, PARTS, build_app, services
 from streams.metrics import REGISTRY
-from streams.settings import Settings
 from streams.shared import Shared
 
 STOP_SECONDS = 15.0
@@ -54,19 +53,21 @@ def spare_collector() -> None:
     gc.set_threshold(100_000, 20, 100)
 
 
-def run_worker(settings: Settings, only: Collection[str] | None = None) -> int:
+def run_worker(shared: Shared, only: Collection[str] | None = None) -> int:
     """Run the worker and return its exit code. ``only`` names parts; None is all of them.
 
-    Raises ValueError for a part that does not exist, SettingsError and PolicyError.
+    Raises ValueError for a part that does not exist, SettingsError, PolicyError and
+    LedgerError.
     """
     unknown = set(only or ()) - set(PARTS)
     if unknown:
         raise ValueError(f"no part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     logging.configure("worker")
     spare_collector()
-    start_http_server(settings.metrics_port, "127.0.0.1", registry=REGISTRY)
+    start_http_server(shared.settings.metrics_port, "127.0.0.1", registry=REGISTRY)
     parts = only or PARTS
-    shared = Shared(settings)
+    if {*OF_A_POLICY, "deliver"} & set(parts):
+        shared.record_policy()
     loops = services(shared, parts)
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (

@@ -8,7 +8,6 @@ into the data folder, the default. Secrets are never settings: they are files un
 
 import json
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -44,6 +43,28 @@ class Kafka(Part):
         default={}, description="passed to every librdkafka client: TLS, SASL and the like"
     )
 
+    @property
+    def python_options(self) -> dict[str, str]:
+        """How kafka-python, the SDK's client, is told the same. Librdkafka's tuning is its own."""
+        return {
+            _PYTHON_OPTIONS[name]: value
+            for name, value in self.options.items()
+            if name in _PYTHON_OPTIONS
+        }
+
+
+_PYTHON_OPTIONS = {
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.mechanisms": "sasl_mechanism",
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.location": "ssl_cafile",
+    "ssl.certificate.location": "ssl_certfile",
+    "ssl.key.location": "ssl_keyfile",
+    "ssl.key.password": "ssl_password",
+}
+
 
 class ClickHouse(Part):
     """Where ClickHouse is. Passwords come from ``<secrets>/clickhouse-<user>``."""
@@ -71,6 +92,13 @@ class Collector(Part):
     )
     max_age_hours: int = Field(default=48, ge=1, description="older events are refused")
     max_pending: int = Field(default=50_000, ge=1, description="events waiting for the broker")
+
+
+class Keys(Part):
+    """The key server, from which departments' readers get the keys of their cases."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
 
 
 class Site(Part):
@@ -153,6 +181,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     collector: Collector = Collector()
+    keys: Keys = Keys()
     statistics: Statistics = Statistics()
     geo: Geo = Field(default_factory=Geo)
     lanes: Lanes = Lanes()
@@ -181,7 +210,7 @@ class Settings(BaseSettings):
             raise ValueError("sites: a key belongs to one site only")
         return self
 
-    @cached_property
+    @property
     def secrets(self) -> Path:
         """Folder of the secret files."""
         return self.secrets_dir or self.data_dir / "secrets"

@@ -6,13 +6,14 @@ from functools import cached_property
 from confluent_kafka import Consumer
 from sqlalchemy import URL, make_url
 
+from privacy.policy import Policy
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.connect import connect
-from sinks.consents import Consents
+from sinks.consent_barrier import Consents
 from sinks.kafka import BatchProducer, consumer
 from sinks.ledger.ledger import Ledger
 from streams import policy
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 
 
 class Shared:
@@ -21,7 +22,15 @@ class Shared:
     def __init__(self, settings: Settings) -> None:
         """Raise PolicyError when the settings name a policy that cannot be used."""
         self.settings = settings
-        self.policy = None if settings.policy is None else policy.load(settings.policy)
+        self._text = None if settings.policy is None else policy.read(settings.policy)
+        self.policy = None if self._text is None else policy.parse(self._text, str(settings.policy))
+
+    @property
+    def known_policy(self) -> Policy:
+        """The policy, for parts that do nothing without. Raise SettingsError when there is none."""
+        if self.policy is None:
+            raise SettingsError("policy: name the policy file; without it this part does nothing")
+        return self.policy
 
     @cached_property
     def consents(self) -> Consents:
@@ -34,6 +43,14 @@ class Shared:
     def ledger(self) -> Ledger:
         """The ledger, migrated."""
         return Ledger.open(ledger_url(self.settings))
+
+    def record_policy(self) -> None:
+        """Keep this version of the policy in the ledger, if there is one, as the one in force.
+
+        Raise PolicyError when its version is that of another, LedgerError.
+        """
+        if self._text is not None:
+            policy.record(self.ledger, self._text, str(self.settings.policy), now())
 
     def clickhouse(self, user: str) -> Client:
         """Return a client of ClickHouse as one of its users, whose password is in the secrets."""

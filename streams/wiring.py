@@ -18,6 +18,7 @@ from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
 from streams.lanes.raw import RawTopic
+from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.steps import RAW, SHORTENED
 from streams.settings import Settings
@@ -102,6 +103,15 @@ LOOPS: Mapping[str, Callable[[Shared, threading.Event], None]] = {
 }
 
 
+def reader(shared: Shared, name: str, topic: str) -> Reader:
+    """Return what reads a topic of events, each batch once the consents before it are known."""
+    settings = shared.settings
+    source = shared.consumer(name)
+    source.subscribe([settings.topic(topic)])
+    ready = (lambda _: True) if shared.policy is None else partial(know, shared.consents)
+    return Reader(source, settings.lanes.batch, settings.lanes.wait_seconds, ready)
+
+
 def renewing(known: Rules) -> Callable[[], Rules]:
     """Return what gives the rules for the next batch, with new city tables once there are any."""
 
@@ -118,21 +128,16 @@ def _anonymise_lane(shared: Shared, *, raw: bool) -> AnonymiseLane:
     name, topic = (
         ("anonymise-raw", "tracking-events-raw") if raw else ("anonymise", "tracking-events")
     )
-    source = shared.consumer(name)
-    source.subscribe([settings.topic(topic)])
     lanes = settings.lanes
     return AnonymiseLane(
         name,
         RAW if raw else SHORTENED,
         renewing(rules(shared)),
-        consumer=source,
+        reader=reader(shared, name, topic),
         producer=shared.producer(),
         outputs=Outputs(settings.topic("tracking-anonymised"), settings.topic("dead-letters")),
         brake=Brake(lanes.reject_ratio, lanes.reject_window),
-        batch=lanes.batch,
-        wait=lanes.wait_seconds,
         committed=RawTopic(AdminClient(_client(settings))) if raw else lambda *_: None,
-        ready=(lambda _: True) if shared.policy is None else partial(know, shared.consents),
     )
 
 

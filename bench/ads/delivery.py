@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bench.ads.kafka import Reader, Writer
+from bench.ads.kafka import Backlog, Writer
 from bench.ads.routing import routed
 from bench.ads.traffic import POLICY, Choices
 from bench.events import SITES
@@ -18,11 +18,12 @@ from privacy.ads import ProviderName
 from sinks.ads import ga4, google_ads, linkedin, meta, x
 from sinks.ads.contract import Connector
 from sinks.ledger.ledger import Ledger
-from streams.delivery.dispatch import Clocks
+from streams.delivery.clocks import Clocks
 from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.ledger_book import LedgerBook
 from streams.delivery.settle import this_process
+from streams.settings import Ads
 from streams.shared import now
 
 VISITORS = 50_000
@@ -30,6 +31,7 @@ PAGE_VIEWS = 0.6  # of the events, at least
 SECONDS = 10  # of all together
 LINGER = 3.0  # seconds in which X would have to say that it was too much
 HOUR_MS = 3_600_000
+LEASE_SECONDS = Ads().lease_seconds
 NUMBERS = count()
 
 
@@ -93,26 +95,26 @@ def deliver(
     most = max(load.events for load in loads.values())
     source = routed(policy, int(most / PAGE_VIEWS), choices)
     ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
-    readers: dict[ProviderName, Reader] = {}
+    backlogs: dict[ProviderName, Backlog] = {}
     try:
         with ThreadPoolExecutor(len(names)) as threads:
             running = []
             for name, load in loads.items():
                 stop = threading.Event()
-                readers[name] = Reader(
+                backlogs[name] = Backlog(
                     source[name][: load.events],
                     stop,
                     load.enough,
                     linger=LINGER if load.enough < load.events else 0.0,
                     rate=load.rate if together else None,
                 )
-                lane = _lane(name, f"{url}/{name}", readers[name], choices, ledger)
+                lane = _lane(name, f"{url}/{name}", backlogs[name], choices, ledger)
                 running.append(threads.submit(lane.run, stop))
             for each in running:
                 each.result()
     finally:
         ledger.close()
-    return {name: _result(name, reader, together) for name, reader in readers.items()}
+    return {name: _result(name, backlog, together) for name, backlog in backlogs.items()}
 
 
 def _shared(load: Load) -> Load:
@@ -121,25 +123,27 @@ def _shared(load: Load) -> Load:
     return load._replace(events=events, enough=events)
 
 
-def _result(name: ProviderName, reader: Reader, together: bool) -> Mapping[str, float]:
-    first, last = reader.first, reader.last
+def _result(name: ProviderName, backlog: Backlog, together: bool) -> Mapping[str, float]:
+    first, last = backlog.first, backlog.last
     seconds = last.at - first.at
     result = {"events": last.done, "seconds": seconds, "cpu": last.cpu - first.cpu}
     return {**result, "behind": seconds - last.done / LOADS[name].rate} if together else result
 
 
 def _lane(
-    name: ProviderName, url: str, reader: Reader, choices: Choices, ledger: Ledger
+    name: ProviderName, url: str, backlog: Backlog, choices: Choices, ledger: Ledger
 ) -> DeliverLane:
+    purpose = POLICY.providers[name].purpose
     return DeliverLane(
         CONNECTORS[name](url),
-        POLICY.providers[name].purpose,
+        purpose,
         f"ads-{name}",
         "dead-letters",
-        consumer=reader,
+        consumer=backlog,
         producer=Writer(),
         consents=choices,
-        book=LedgerBook(ledger, name, this_process(name), now),
+        book=LedgerBook(ledger, name, purpose, this_process(name), now),
         clocks=Clocks(now, boottime, lambda: f"nonce-{next(NUMBERS)}"),
         patience_ms=HOUR_MS,
+        lease=LEASE_SECONDS,
     )

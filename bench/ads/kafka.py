@@ -3,6 +3,7 @@
 import resource
 import threading
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,14 +48,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a reader had come, and when: messages, seconds, CPU seconds of the process."""
+    """How far a lane had come, and when: messages, seconds, CPU seconds of the process."""
 
     done: int
     at: float
     cpu: float
 
 
-class Reader:
+class Backlog:
     """A consumer of messages that are all there, or arrive at ``rate`` a second.
 
     It ends its lane ``linger`` seconds after ``enough`` were committed.
@@ -75,6 +76,10 @@ class Reader:
         self._linger = linger
         self._rate = rate
         self._next = 0
+        self._offsets: defaultdict[int, list[int]] = defaultdict(list)
+        for message in messages:
+            self._offsets[message.partition()].append(message.offset())
+        self._committed: dict[int, int] = {}
         self.first = mark(0)
         self.last = self.first
 
@@ -100,11 +105,13 @@ class Reader:
             self._stop.wait(seconds)
         return found
 
-    def commit(self, *, asynchronous: bool) -> None:
+    def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
         """Note how far the lane is."""
         del asynchronous
-        self.last = mark(self._next)
-        if self._next >= self._enough:
+        self._committed |= {each.partition: each.offset for each in offsets}
+        done = sum(bisect_left(self._offsets[each], end) for each, end in self._committed.items())
+        self.last = mark(done)
+        if done >= self._enough:
             threading.Timer(self._linger, self._stop.set).start()
 
     def assignment(self) -> list[TopicPartition]:

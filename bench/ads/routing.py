@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from bench.ads.kafka import Mark, Message, Reader, Writer, mark
+from bench.ads.kafka import Backlog, Mark, Message, Writer, mark
 from bench.ads.traffic import EACH, GIVEN, POLICY, Choices, epoch, events, key
 from bench.contenders import KEPT, rss
 from bench.events import SITES
@@ -15,6 +15,7 @@ from privacy.policy import Policy
 from privacy.pseudonym import Salt
 from schemas.registry import topics
 from sinks.geo import Places, ensure
+from streams.lanes.reader import Reader
 from streams.lanes.route import RouteLane, Router
 from streams.lanes.rules import Rules, SiteRules
 from streams.settings import load
@@ -94,7 +95,7 @@ def _route(
     policy: Policy, source: Sequence[Message], choices: Choices, writer: Writer
 ) -> tuple[Mark, Mark]:
     stop = threading.Event()
-    reader = Reader(source, stop, len(source))
+    backlog = Backlog(source, stop, len(source))
     settings = load(engines=False)
     places = Places.open(ensure(settings.geo.cache, settings.geo.databases))
     sites = dict.fromkeys(SITES, SiteRules(KEPT, search_terms=False))
@@ -103,13 +104,11 @@ def _route(
         Router(policy),
         lambda: rules,
         choices,
-        consumer=reader,
+        reader=Reader(backlog, BATCH, 0.01),
         producer=writer,
         topic_of=str,
-        batch=BATCH,
-        wait=0.01,
     ).run(stop)
-    return reader.first, reader.last
+    return backlog.first, backlog.last
 
 
 def _no_salt() -> Salt:

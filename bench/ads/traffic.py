@@ -56,7 +56,7 @@ def choose(standings: Standings, visitors: int) -> None:
 
 
 class Choices:
-    """Consents in memory, known at once; see ``sinks.consents.Consents``."""
+    """Consents in memory, known at once; see ``sinks.consent_barrier.Consents``."""
 
     def __init__(self, visitors: int) -> None:
         self.standings = Standings(list(POLICY.purposes))

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 # name -> what it does; the module ``lethe.cli.<name>`` holds a Typer app called ``command``.
 COMMANDS = {
     "up": "Start the engines, create topics and tables, and run collector and worker.",
-    "demo": "Do the main job once on made-up traffic and show the city table.",
+    "demo": "Do the main job once on made-up traffic: statistics by city, ads with consent.",
     "audit": "Search the data folder for full addresses of a log.",
     "doctor": "Say what is missing on this machine and how to get it.",
     "collect": "Run the HTTP collector.",
@@ -19,9 +19,13 @@ COMMANDS = {
     "ingest_log": "Publish a web server's log (Common or Combined Log Format).",
     "simulate": "Send made-up traffic through the collector.",
     "report": "Print statistics: cities, pages, referrers and more.",
-    "policy": "Check the privacy policy file, or show who gets what on which consent.",
+    "policy": "Check the privacy policy file, show what it says, or print the Art. 30 register.",
     "consent": "Show what a visitor chose, or export the proof of a site's consents.",
     "deliveries": "Show what became of the events for ad providers, and of withdrawals.",
+    "cases": "Show a department's cases, with the department's token.",
+    "keys": "Make departments' keys, rotate them, run the key server, show who asked for a key.",
+    "service_event": "Report what became of a case, or of a whole group.",
+    "events": "Show who attends an event, as each audience may see it.",
     "standins": "Run local stand-ins for the ad providers.",
     "status": "Show lag, rates and rejects by reason.",
     "geo": "Build, update and describe the city tables.",

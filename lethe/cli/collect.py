@@ -16,13 +16,18 @@ def collect(
 ) -> None:
     """Run the HTTP collector until Ctrl-C. Defaults come from the settings.
 
-    With a policy in the settings it takes and tells consent, too.
+    With a policy in the settings it takes and tells consent, too, and takes its services' forms.
     """
     import asyncio
     from contextlib import ExitStack
+    from functools import partial
 
     from lethe.cli.common import errors_told, open_ledger, policy_of, warn_of_unknown_sites
-    from streams.collector.ledger_consents import ConsentsOfLedger
+    from sinks.keys.intake import subject_key, unsubscribe_keys
+    from sinks.keys.keks import Keks
+    from sinks.keys.vault import Vault
+    from streams.collector.consent_store import LedgerConsents
+    from streams.collector.forms import Forms
     from streams.collector.server import serve
     from streams.logging import configure
     from streams.settings import load
@@ -31,12 +36,15 @@ def collect(
     with errors_told("collect"), ExitStack() as stack:
         settings = load()
         policy = policy_of(settings)
-        consents = None
+        consents, forms = None, None
         if policy is not None:
             warn_of_unknown_sites("collect", policy, settings)
             ledger = open_ledger(settings)
             stack.callback(ledger.close)
-            consents = ConsentsOfLedger(ledger)
+            consents = LedgerConsents(ledger)
+            vault = Vault(Keks.under(settings.secrets))
+            subject = partial(subject_key, settings.secrets)
+            forms = Forms(policy.services, ledger, vault, subject)
         asyncio.run(
             serve(
                 settings,
@@ -44,6 +52,8 @@ def collect(
                 settings.collector.port if port is None else port,
                 policy=policy,
                 consents=consents,
+                forms=forms,
+                links=partial(unsubscribe_keys, settings.secrets),
                 ready=lambda address: typer.echo(f"Collector: {address}"),
             )
         )

@@ -8,8 +8,8 @@ import typer
 from sqlalchemy.exc import ArgumentError
 
 from privacy.policy import Policy
-from sinks.clickhouse.migrate import MigrationError
 from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.migrations import MigrationError
 from streams.policy import PolicyError
 from streams.policy import load as load_policy
 from streams.settings import Settings, SettingsError

@@ -5,9 +5,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from lethe.cli.policy import Format
+from lethe.cli.rows import Row, iso, print_rows
 
 if TYPE_CHECKING:
     from privacy.consent import Consent
@@ -29,8 +29,6 @@ command = typer.Typer(
 Site = Annotated[str, typer.Argument(help="The site, as the settings name it.", metavar="SITE")]
 CookieId = Annotated[str, typer.Argument(help="The visitor's cookie id.", metavar="COOKIE_ID")]
 Output = Annotated[Format, typer.Option("--format", help="How to print it.")]
-
-Row = Mapping[str, str | int | None]
 
 # A change as it is shown: by name, the attribute of ``ConsentChange``.
 _COLUMNS = {
@@ -84,7 +82,7 @@ def show(site: Site, cookie_id: CookieId, *, output: Output = Format.TABLE) -> N
         told = {"site": site, "cookie_id": cookie_id, "epoch": consent.epoch, "purposes": rows}
         typer.echo(json.dumps(told))
     else:
-        _print(rows, f"What {cookie_id} chose on {site}")
+        print_rows(rows, f"What {cookie_id} chose on {site}")
     if not consent.epoch:
         typer.echo(f"nothing is recorded of this visitor of {site}", err=True)
 
@@ -113,7 +111,7 @@ def history(site: Site, cookie_id: CookieId, *, output: Output = Format.TABLE) -
     elif rows:
         left_out = ("site", "cookie_id", "change_id", "partition", "offset")
         shown = [{k: v for k, v in row.items() if k not in left_out} for row in rows]
-        _print(shown, f"What {cookie_id} changed on {site}")
+        print_rows(shown, f"What {cookie_id} changed on {site}")
     if not rows:
         typer.echo(f"nothing is recorded of this visitor of {site}", err=True)
 
@@ -166,7 +164,7 @@ def _chosen(
             "purpose": name,
             "answer": answer(purpose.mode, standing) if purpose else None,
             "decision": None if standing is None else standing.decision,
-            "since": None if change is None else _time(change.recorded_at),
+            "since": None if change is None else iso(change.recorded_at),
             "epoch": since,
             **{
                 each: getattr(change, each, None) for each in ("notice_id", "notice_version", "how")
@@ -176,15 +174,7 @@ def _chosen(
 
 def _row(change: "ConsentChange") -> Row:
     values = ((name, getattr(change, attribute)) for name, attribute in _COLUMNS.items())
-    return {name: _time(value) if name.endswith("_at") else value for name, value in values}
-
-
-def _time(moment: int | None) -> str | None:
-    """Return milliseconds since 1970 as ISO 8601 in UTC."""
-    if moment is None:
-        return None
-    text = datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return {name: iso(value) if name.endswith("_at") else value for name, value in values}
 
 
 def _write_csv(rows: Iterable[Row], out: TextIO) -> int:
@@ -222,17 +212,3 @@ def _file(path: Path | None) -> Iterator[TextIO]:
     except BaseException:
         part.unlink()
         raise
-
-
-def _print(rows: Sequence[Row], title: str) -> None:
-    """Print rows under their names: what is in brackets is no markup."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
-    Console().print(table)

@@ -1,10 +1,12 @@
-"""``lethe demo``: the main job once, from made-up visitors to a city table."""
+"""``lethe demo``: the main job once, from made-up visitors to city table and ad providers."""
 
 from typing import Annotated
 
 import typer
 
-command = typer.Typer(help="Do the main job once on made-up traffic and show the city table.")
+command = typer.Typer(
+    help="Do the main job once on made-up traffic: statistics by city, ads with consent."
+)
 
 
 @command.command()
@@ -14,8 +16,9 @@ def demo(
 ) -> None:
     """Start everything, send a day of made-up traffic over HTTP, and show what analysts see of it.
 
-    The traffic is dated yesterday, so that its day can be closed at once. Data stay in ./.lethe;
-    afterwards lethe up goes on with them.
+    The traffic is dated yesterday, so that its day can be closed at once. Then invented visitors
+    consent to ads and one withdraws, with stand-ins for the ad providers: exit code 1 when one is
+    told what it must not be. Data stay in ./.lethe; afterwards lethe up goes on with them.
     """
     import asyncio
     from datetime import UTC, datetime, timedelta
@@ -24,14 +27,24 @@ def demo(
     from rich.console import Console
 
     from lethe.demo import Demo
+    from lethe.demo_ads import DemoError
     from lethe.local import EngineError
+    from lethe.simulation import UnreachableError
     from sinks.geo import GeoError
+    from sinks.ledger.ledger import LedgerError
     from streams.settings import SettingsError
 
     console = Console()
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     try:
         asyncio.run(Demo(console, yesterday, events, seed=randbits(32)).run())
-    except (EngineError, GeoError, SettingsError) as error:
+    except (
+        DemoError,
+        EngineError,
+        GeoError,
+        LedgerError,
+        SettingsError,
+        UnreachableError,
+    ) as error:
         console.print(f"lethe demo: {error}", style="red", markup=False)
         raise typer.Exit(1) from None

@@ -25,7 +25,8 @@ def migrate(
     # Imported here, so that ``lethe --help`` stays quick.
     from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError
     from sinks.clickhouse.connect import connect
-    from sinks.clickhouse.migrate import MigrationError, Migrations
+    from sinks.clickhouse.migrate import Migrations
+    from sinks.migrations import MigrationError
     from streams.settings import load
 
     if listing + dry_run + apply > 1:

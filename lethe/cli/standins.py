@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
 command = typer.Typer(help="Run local stand-ins for the ad providers.")
 
-# What the stand-ins take for good, by the file that it belongs in.
-CREDENTIALS = {
-    "ga4": {"ga4-<measurement_id>": "ga4-secret", "ga4-admin-token": "google-token"},
-    "google-ads": {"google-ads-token": "google-token"},
-    "linkedin": {"linkedin-token": "linkedin-token"},
-    "meta": {"meta-token": "meta-token"},
-    "x": {
-        "x-consumer-key": "x-consumer-key",
-        "x-consumer-secret": "x-consumer-secret",
-        "x-token": "x-token",
-        "x-token-secret": "x-token-secret",
-    },
-}
-
 
 @command.command()
 def standins(
@@ -86,19 +72,17 @@ async def _run(desk: "Desk", port: int, console: "Console") -> None:
 
 
 def _introduce(url: str, console: "Console") -> None:
-    from lethe.standins.server import PROVIDERS
+    from lethe.standins.account import CREDENTIALS, POLICY, sections
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(f"Stand-ins: {url}, what they took: {url}/desk/taken")
-    say("Lethe talks to them with this in lethe.toml, and these credentials below <secrets>/ads:")
-    for name in PROVIDERS:
-        say(f'\n[ads.{name.replace("-", "_")}]\nbase_url = "{url}/{name}"')
-        if name == "ga4":
-            say(f'admin_url = "{url}/{name}"')
-        for file, credential in CREDENTIALS[name].items():
-            say(f"# {file}: {credential}")
+    say("Lethe talks to them with this in lethe.toml, and these files below <secrets>/ads:\n")
+    say(f'policy = "{POLICY}"\n')
+    say(sections(url))
+    for file, credential in CREDENTIALS.items():
+        say(f"# {file}: {credential}")
     say("\nCtrl-C stops them.")
 
 

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
+
+    from schemas.registry import Topic
+    from streams.settings import Kafka
 
 command = typer.Typer(help="List the topic catalogue, or create its topics on the broker.")
 
@@ -22,36 +27,50 @@ def topics(
 ) -> None:
     """List the topic catalogue; with --create, bring it to the broker of the settings.
 
+    Each department of the settings' policy has a topic of its own for its cases.
     What is on the broker already is never changed: how it differs is said, and the exit code is 1.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from schemas import registry
+    from lethe.cli.common import errors_told, policy_of
+    from schemas.registry import topics_of
+    from streams.settings import load
 
     console = Console()
+    with errors_told("topics"):
+        settings = load()
+        policy = policy_of(settings)
+    departments = () if policy is None else tuple(policy.departments)
     if create:
-        raise typer.Exit(_create(console, replication))
+        raise typer.Exit(_create(console, settings.kafka, departments, replication))
     table = Table("topic", "owner", "from", "to", "kept", "personal data", title="Topics")
-    for topic in registry.topics().values():
+    for topic in topics_of(departments).values():
         classes = sorted(set(topic.personal_data.values()) - {"none"})
-        hours = int(topic.config["retention.ms"]) / 3_600_000
         table.add_row(
             topic.name, topic.owner, ", ".join(topic.producers), ", ".join(topic.consumers),
-            f"{hours:g} h", ", ".join(classes) or "none",
+            _kept(topic), ", ".join(classes) or "none",
         )  # fmt: skip
     console.print(table)
 
 
-def _create(console: "Console", replication: int) -> int:
+def _kept(topic: "Topic") -> str:
+    if topic.config["cleanup.policy"] == "compact":
+        return "the latest of each key"
+    return f"{int(topic.config['retention.ms']) / 3_600_000:g} h"
+
+
+def _create(
+    console: "Console", kafka: "Kafka", departments: "Iterable[str]", replication: int
+) -> int:
     from confluent_kafka import KafkaException
 
     from sinks.kafka_admin import create_topics
-    from streams.settings import load
 
-    kafka = load().kafka
     try:
-        drifts = create_topics(kafka.bootstrap, kafka.options, kafka.prefix, replication)
+        drifts = create_topics(
+            kafka.bootstrap, kafka.options, kafka.prefix, replication, departments=departments
+        )
     except KafkaException:
         console.print(f"no broker answers at {kafka.bootstrap}; see kafka.bootstrap, or: lethe up")
         return 2

@@ -29,6 +29,7 @@ def up(
 ) -> None:
     """Start broker, ClickHouse, collector and worker; Ctrl-C stops all. Data stay in ./.lethe.
 
+    With a policy that has departments, the key server runs too, and they get keys and tokens.
     An engine is not started when the settings name an address (kafka.bootstrap, clickhouse.port).
     Ports are the usual ones if they are free, others if not: the table says which.
 
@@ -42,6 +43,7 @@ def up(
     from lethe.local import EngineError
     from lethe.local.stack import Stack
     from sinks.geo import GeoError, ensure
+    from streams.policy import PolicyError
     from streams.settings import SettingsError, load
 
     console = Console()
@@ -56,6 +58,6 @@ def up(
             console.print("Ctrl-C stops all.")
             stack.wait(*ends)
             console.print("stopping")
-    except (EngineError, GeoError, SettingsError) as error:
+    except (EngineError, GeoError, PolicyError, SettingsError) as error:
         console.print(f"lethe up: {error}", style="red", markup=False)
         raise typer.Exit(1) from None

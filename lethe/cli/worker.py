@@ -19,25 +19,29 @@ def worker(
     Parts: anonymise, anonymise-raw, load (lanes), close (publishes days that are over), agents
     (dead letters). With a policy also: consent (changes into the ledger), route (events to the
     topics of ad providers), deliver (sends them), settle (lets withdrawals be effective; wanted on
-    every host with deliver).
+    every host with deliver), cases (forms and service events), closures (whole groups, cases in due
+    time).
     Several workers share the partitions. Metrics: http://127.0.0.1:9464/metrics (setting
     metrics_port).
 
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """
-    from lethe.cli.common import errors_told, policy_of, warn_of_unknown_sites
+    from lethe.cli.common import errors_told, warn_of_unknown_sites
+    from streams.app import OF_A_POLICY
     from streams.delivery.connectors import connector
     from streams.run import run_worker
     from streams.settings import SettingsError, load
+    from streams.shared import Shared
 
     with errors_told("worker"):
         settings = load()
-        policy = policy_of(settings)
+        shared = Shared(settings)
+        policy = shared.policy
         if policy is not None:
             warn_of_unknown_sites("worker", policy, settings)
             if only is None or "deliver" in only:
                 for provider in policy.providers:
                     connector(provider, settings)  # now, when somebody is here to read what lacks
-        elif wants := {"consent", "route", "deliver", "settle"} & set(only or ()):
+        elif wants := {*OF_A_POLICY, "deliver"} & set(only or ()):
             raise SettingsError(f"policy: name the policy file; {', '.join(sorted(wants))} need it")
-        raise typer.Exit(run_worker(settings, only))
+        raise typer.Exit(run_worker(shared, only))

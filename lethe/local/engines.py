@@ -105,6 +105,8 @@ class Engines:
             )
         if "port" not in given.collector.model_fields_set:
             found["collector"] = {"port": self._port(given.collector.port)}
+        if "port" not in given.keys.model_fields_set:
+            found["keys"] = {"port": self._port(given.keys.port)}
         found["metrics_port"] = self._port(given.metrics_port)
         write(folder / ENGINES, found)
         self.settings = given.model_copy(

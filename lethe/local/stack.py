@@ -1,4 +1,4 @@
-"""Everything on one machine: engines, topics, tables, city data, collector and worker."""
+"""Everything on one machine: engines, topics, tables, keys, collector, key server and worker."""
 
 import signal
 import sys
@@ -10,16 +10,23 @@ from rich.table import Table
 
 from lethe.local.engines import Broker, Engines
 from lethe.local.process import Process
+from privacy.policy import Policy
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
 from sinks.kafka_admin import create_topics
+from streams import policy
+from streams.keys import prepare as keys
+from streams.keys import tokens
 from streams.settings import Settings
 
 Tell = Callable[[str], None]
 
 
 class Stack:
-    """What ``lethe up`` runs, for as long as the context lasts; ``tell`` hears what goes on."""
+    """What ``lethe up`` runs, for as long as the context lasts; ``tell`` hears what goes on.
+
+    Raise PolicyError when the settings name a policy that cannot be used.
+    """
 
     def __init__(
         self, settings: Settings, broker: Broker, tell: Tell, *, engines_only: bool = False
@@ -27,6 +34,7 @@ class Stack:
         self._engines = Engines(settings, broker, tell)
         self._tell = tell
         self._engines_only = engines_only
+        self._policy = None if settings.policy is None else policy.load(settings.policy)
 
     @property
     def settings(self) -> Settings:
@@ -36,11 +44,13 @@ class Stack:
     def __enter__(self) -> Self:
         self._engines.__enter__()
         try:
-            prepare(self.settings, self._tell)
+            prepare(self.settings, self._tell, self._policy)
             if not self._engines_only:
                 self._tell("starting collector and worker")
                 self._engines.run(self._part("collect", self.settings.collector.port))
                 self._engines.run(self._part("worker", self.settings.metrics_port))
+                if self._has_departments:
+                    self._engines.run(self._part("keys", self.settings.keys.port, "serve"))
         except BaseException:
             self._engines.stop()
             raise
@@ -63,6 +73,9 @@ class Stack:
         rows["  user analyst"] = f"password in {settings.secrets / 'clickhouse-analyst'}"
         if not self._engines_only:
             rows["collector"] = f"http://127.0.0.1:{settings.collector.port}/v1/events"
+            if self._has_departments:
+                rows["key server"] = f"http://127.0.0.1:{settings.keys.port}/v1/keys"
+                rows["  tokens"] = str(settings.secrets / tokens.FOLDER)
             rows["metrics"] = f"http://127.0.0.1:{settings.metrics_port}/metrics"
         rows["data and logs"] = str(settings.data_dir)
         table = Table.grid(padding=(0, 2))
@@ -76,21 +89,30 @@ class Stack:
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         signal.sigwait(signals)
 
-    def _part(self, name: str, port: int) -> Process:
+    @property
+    def _has_departments(self) -> bool:
+        return self._policy is not None and bool(self._policy.departments)
+
+    def _part(self, name: str, port: int, *words: str) -> Process:
         return Process(
             name,
-            [sys.executable, "-m", "lethe", name],
+            [sys.executable, "-m", "lethe", name, *words],
             self._engines.log(name),
             [port],
             self.settings.environment(),
         )
 
 
-def prepare(settings: Settings, tell: Tell = lambda _: None) -> None:
-    """Create missing topics and apply pending migrations."""
+def prepare(settings: Settings, tell: Tell, its_policy: Policy | None) -> None:
+    """Create missing topics and departments' keys, and apply pending migrations."""
     kafka = settings.kafka
-    for drift in create_topics(kafka.bootstrap, kafka.options, kafka.prefix):
+    departments = () if its_policy is None else its_policy.departments
+    for drift in create_topics(
+        kafka.bootstrap, kafka.options, kafka.prefix, departments=departments
+    ):
         tell(f"topic {drift.topic}: {drift.setting} is {drift.found}, should be {drift.wanted}")
+    for made in keys.prepare(settings.secrets, its_policy):
+        tell(f"made {settings.secrets / made}")
     with connect(settings.clickhouse, "admin", settings.secrets) as client:
         migrations = Migrations(
             client,

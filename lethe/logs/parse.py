@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
-from privacy.tracking import Problem
+from privacy.contract import Problem
 
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A name before the address is a virtual host only if the address that follows looks like one,

@@ -9,7 +9,7 @@ from lethe.intake import Candidate
 from lethe.lines import Stream, read_lines
 from lethe.logs.parse import parse
 from lethe.logs.place import Place
-from privacy.tracking import Problem
+from privacy.contract import Problem
 
 LONGEST = 16_384  # bytes of a line; web servers refuse requests half as long
 PROBE = 1_000  # lines among which a log's first readable request is looked for

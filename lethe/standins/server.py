@@ -1,7 +1,9 @@
 """All stand-ins on one port, each below its own path, and what they took below ``/desk``."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
@@ -33,7 +35,7 @@ class Tally(NamedTuple):
 def tally(desk: Desk) -> dict[str, Tally]:
     """Return the tally of each provider, over the calls that the desk keeps."""
     found = dict.fromkeys(map(str, PROVIDERS), Tally())
-    for call, answer in desk.calls:
+    for call, answer in desk.calls.copy():  # another thread may be serving
         calls, events, refused = found[call.provider]
         found[call.provider] = Tally(
             calls + 1, events + len(answer.taken), refused + (answer.status >= 400)
@@ -75,6 +77,33 @@ async def serving(desk: Desk, host: str, port: int) -> AsyncIterator[str]:
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+class StandIns(NamedTuple):
+    """Stand-ins that run: what they met, and their base URL."""
+
+    desk: Desk
+    url: str
+
+
+@contextmanager
+def in_thread() -> Iterator[StandIns]:
+    """Serve in a thread of its own, on any free port of this machine, until the block ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stand-ins", daemon=True)
+    thread.start()
+    desk = Desk()
+    server = serving(desk, "127.0.0.1", 0)
+    try:
+        url = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+        try:
+            yield StandIns(desk, url)
+        finally:
+            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 class _Part(BaseModel):

@@ -1,15 +1,13 @@
-"""Numbered migrations, forward only, each applied once and never edited afterwards."""
+"""ClickHouse's migrations: tables and views, a statement at a time."""
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from string import Template
 from typing import Final
 
 from sinks.clickhouse.client import ClickHouseError, Client
+from sinks.migrations import Migration, pending, read
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 
@@ -27,43 +25,6 @@ CREATE TABLE IF NOT EXISTS $database.migrations
 ENGINE = ${replicated}ReplacingMergeTree
 ORDER BY number
 COMMENT 'What was applied, with the SHA-256 of the file.'"""
-
-
-class MigrationError(ValueError):
-    """Raised when the files, or what was applied before, leave no safe way forward."""
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One file, its placeholders still in it."""
-
-    number: int
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the file, hexadecimal."""
-        return sha256(self.text.encode()).hexdigest()
-
-    @property
-    def about(self) -> str:
-        """The comment at the head: what it does, what it blocks, what cannot be undone."""
-        head = self.text.partition("\n\n")[0]
-        return "\n".join(line.removeprefix("--").strip() for line in head.splitlines())
-
-
-def read(folder: Path = FOLDER) -> list[Migration]:
-    """Return the migrations in order. Raise MigrationError for a gap, a duplicate, a bad name."""
-    migrations = []
-    for file in sorted(folder.iterdir()):
-        if not (match := re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", file.name)):
-            raise MigrationError(f"{file.name}: must be called like 0001_facts.sql")
-        migrations.append(Migration(int(match[1]), match[2], file.read_text()))
-    numbers = [migration.number for migration in migrations]
-    if numbers != list(range(1, len(numbers) + 1)):
-        raise MigrationError(f"numbers must be 1, 2, 3 without gap or duplicate; found {numbers}")
-    return migrations
 
 
 class Migrations:
@@ -84,7 +45,7 @@ class Migrations:
         self._client = client
         self._facts_hours = facts_hours
         self._replicated = replicated
-        self._migrations = read() if migrations is None else migrations
+        self._migrations = read(FOLDER) if migrations is None else migrations
 
     def state(self) -> list[tuple[Migration, datetime | None]]:
         """Return every migration and when it was applied, None if it was not.
@@ -93,31 +54,19 @@ class Migrations:
         one that is not here: it belongs to a newer release.
         """
         applied = self._applied()
-        if unknown := applied.keys() - {migration.number for migration in self._migrations}:
-            raise MigrationError(
-                f"{min(unknown):04}: is applied, but this release has no such file"
-            )
-        for migration in self._migrations:
-            done = applied.get(migration.number)
-            if done and done[0] != migration.checksum:
-                raise MigrationError(
-                    f"{migration.number:04}_{migration.name}: was edited after it was applied; "
-                    "put it back and write a new one"
-                )
+        pending(self._migrations, {number: each for number, (each, _) in applied.items()})
         return [
             (migration, applied[migration.number][1] if migration.number in applied else None)
             for migration in self._migrations
         ]
 
     def pending(self) -> list[Migration]:
-        """Return what ``apply`` would apply."""
+        """Return what ``apply`` would apply. Raise MigrationError as ``state``."""
         return [migration for migration, applied_at in self.state() if applied_at is None]
 
     def statements(self, migration: Migration) -> list[str]:
         """Return a migration's statements as ClickHouse will get them."""
-        text = self._filled(re.sub(r"^\s*--.*\n", "", migration.text, flags=re.MULTILINE))
-        parts = (part.strip() for part in re.split(r";\s*(?:\n|$)", text))
-        return [part for part in parts if part]
+        return [self._filled(each) for each in migration.statements]
 
     def apply(self) -> Iterator[Migration]:
         """Apply what is pending, and yield each when it is done.

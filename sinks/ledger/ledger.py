@@ -1,15 +1,16 @@
 """The ledger's database: opening it, and transactions on it."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sinks.ledger import sqlite
+from sinks import sqlite
 from sinks.ledger.migrate import migrate
 
 
@@ -91,6 +92,20 @@ class Ledger:
         with _errors_without_values(), self._reading.begin() as connection:
             yield connection
 
+    def checkpoint(self) -> bool:
+        """Take what was deleted before the call out of the database's files; tell whether it is.
+
+        False: somebody reads what was there before; call again. In PostgreSQL dead rows are given
+        up to be overwritten, and its log keeps them until it is recycled. Raise LedgerError.
+        """
+        with self._line, _errors_without_values(), self._engine.connect() as connection:
+            plain = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if plain.dialect.name == "sqlite":
+                raw: Any = plain.connection.driver_connection  # one of ``sqlite3``
+                return sqlite.truncate(raw)
+            plain.exec_driver_sql("VACUUM (TRUNCATE FALSE) case_keys, cases")
+            return True
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -100,7 +115,7 @@ class Ledger:
 def _errors_without_values() -> Iterator[None]:
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
         raise LedgerError(getattr(cause, "sqlite_errorname", type(cause).__name__)) from None
 

@@ -1,6 +1,5 @@
 """The ledger's migrations: numbered SQL files, forward only, all or none of them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -20,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
-from sinks.clickhouse.migrate import Migration, MigrationError, read
+from sinks.migrations import Migration, pending, read
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 
@@ -51,25 +50,15 @@ def migrate(connection: Connection, migrations: Sequence[Migration] | None = Non
     if connection.dialect.name == "postgresql":  # SQLite's transaction for writing is the lock
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     connection.execute(CreateTable(_HISTORY, if_not_exists=True))
-    known = {each.number: each for each in (migrations or read(FOLDER))}
     done = dict(connection.execute(select(_HISTORY.c.number, _HISTORY.c.checksum)).all())
-    if unknown := done.keys() - known.keys():
-        raise MigrationError(f"{min(unknown):04}: is applied, but this release has no such file")
-    for number, migration in known.items():
-        if number not in done:
-            _apply(connection, migration)
-        elif done[number] != migration.checksum:
-            raise MigrationError(
-                f"{number:04}_{migration.name}: was edited after it was applied; "
-                "put it back and write a new one"
-            )
+    for migration in pending(migrations or read(FOLDER), done):
+        _apply(connection, migration)
 
 
 def _apply(connection: Connection, migration: Migration) -> None:
-    text = Template(migration.text).substitute(_WORDS[connection.dialect.name])
-    for statement in re.split(r";\s*(?:\n|$)", text):
-        if statement.strip():
-            connection.exec_driver_sql(statement)
+    for statement in migration.statements:
+        filled = Template(statement).substitute(_WORDS[connection.dialect.name])
+        connection.exec_driver_sql(filled)
     connection.execute(
         insert(_HISTORY).values(
             number=migration.number, name=migration.name, checksum=migration.checksum

@@ -4,10 +4,10 @@ What is sent but not yet marked when the process dies is sent again, under the s
 reads a partition sends what came of it, so that the order is kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from sinks.ledger.inbox import Position
 from sinks.ledger.tables import outbox
@@ -40,6 +40,13 @@ class Pending:
 
 def put(connection: Connection, reader: str, source: Position, messages: Iterable[Message]) -> None:
     """Keep messages that handling ``source`` gave rise to, in order."""
+    put_all(connection, reader, [(source, messages)])
+
+
+def put_all(
+    connection: Connection, reader: str, came: Iterable[tuple[Position, Iterable[Message]]]
+) -> None:
+    """Keep what came of each of several inputs, in one statement."""
     rows = [
         {
             "reader": reader,
@@ -49,10 +56,31 @@ def put(connection: Connection, reader: str, source: Position, messages: Iterabl
             "key": message.key,
             "value": message.value,
         }
+        for source, messages in came
         for number, message in enumerate(messages)
     ]
     if rows:
         connection.execute(insert(outbox), rows)
+
+
+def append(connection: Connection, reader: str, messages: Iterable[Message]) -> None:
+    """Keep messages of a reader whose input is no topic, behind what it has kept before.
+
+    They are ``pending`` under the reader's own name as the topic, partition 0.
+    """
+    last = select(func.max(outbox.c.offset)).where(
+        outbox.c.reader == reader, outbox.c.topic == reader
+    )
+    behind = connection.scalar(last)
+    put(connection, reader, Position(reader, 0, 0 if behind is None else behind + 1), messages)
+
+
+def unsent(connection: Connection, keys: Collection[bytes]) -> set[bytes]:
+    """Return those of ``keys`` of which something waits, of any reader: a tombstone must be last.
+
+    ``keys`` are as many as a statement may have, about a thousand.
+    """
+    return set(connection.scalars(select(outbox.c.key).where(outbox.c.key.in_(keys)).distinct()))
 
 
 def pending(

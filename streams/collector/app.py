@@ -13,19 +13,23 @@ from aiohttp import web
 from privacy.policy import Policy
 from privacy.pseudonym import Salt
 from privacy.tracking import enter, key, problems
+from privacy.unsubscribe import Keys
 from schemas.codec import encode
 from sinks.kafka import NotStoredError
 from sinks.publish import Message, Place, Publisher
 from sinks.salts import Salts, SaltsUnavailableError
 from streams.collector import cors, openapi, pages
-from streams.collector.body import read_items, require_contract
+from streams.collector.body import read_items, read_json, require_contract
 from streams.collector.choices import Choices, require_visitor, signal_of
-from streams.collector.consents import Consents
+from streams.collector.consent_store import Consents
+from streams.collector.forms import Forms, require_no_files
 from streams.collector.limits import Anonymous, Buckets
 from streams.collector.peers import client_address
 from streams.collector.refusal import ANSWERS, Refusal, Why
+from streams.collector.unsubscribe import Unsubscribing
 from streams.metrics import (
     COLLECTOR_EVENTS,
+    COLLECTOR_FORMS,
     COLLECTOR_PENDING,
     COLLECTOR_REQUESTS,
     COLLECTOR_SECONDS,
@@ -34,6 +38,7 @@ from streams.settings import Settings
 
 BODY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 60.0
+ORPHANS_SECONDS = 3_600.0  # looks at every case
 MEDIA_TYPES = {"application/json", "text/plain"}  # text/plain: navigator.sendBeacon
 NO_ADS = {"ad_ids": None, "consent_epoch": None}
 
@@ -41,15 +46,17 @@ Take = Callable[[web.Request], Awaitable[tuple[str, web.Response]]]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 _SITE = web.RequestKey("site", str)
+_SERVICE = web.RequestKey("service", str)
 _log = structlog.get_logger()
 
 
 class Collector:
-    """Takes events and consents from sites and answers 202 when the broker has stored every one.
+    """Takes events, consents and forms from sites; answers 202 when the broker has stored them.
 
     ``clock`` returns milliseconds since 1970, ``new_id`` a UUID for what brings none. Without a
     ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
-    knows what was chosen: it answers 503 to who asks.
+    knows what was chosen: it answers 503 to who asks. Without ``forms`` there are no services,
+    without ``links``, the keys that sign them, no links to unsubscribe.
     """
 
     def __init__(
@@ -62,6 +69,8 @@ class Collector:
         new_id: Callable[[], str],
         policy: Policy | None = None,
         consents: Consents | None = None,
+        forms: Forms | None = None,
+        links: Callable[[], Keys] | None = None,
     ) -> None:
         self._settings = settings.collector
         self._events = settings.topic("tracking-events")
@@ -71,6 +80,17 @@ class Collector:
         self._new_id = new_id
         store = partial(self._store, settings.topic("consent-changes"))
         self._choices = None if policy is None else Choices(policy, consents, store, new_id)
+        self._forms = forms
+        self._submissions = settings.topic("form-submissions")
+        self._links = None
+        if policy is not None and links is not None:
+            self._links = Unsubscribing(
+                policy,
+                links,
+                admit=self._require_client_rate,
+                store=partial(self._store, settings.topic("service-events")),
+                clock=clock,
+            )
         self._site_of = {
             _digest(key): name for name, site in settings.sites.items() for key in site.keys
         }
@@ -93,7 +113,10 @@ class Collector:
                 web.get("/v1/consent", self._door(self._tell_consent)),
                 web.post("/v1/consent", self._door(self._take_consent)),
                 web.options("/v1/consent", self._preflight("GET, HEAD, POST")),
-                *pages.routes(openapi.document(self._settings.max_body), self._readiness),
+                web.post("/v1/forms/{service}", self._door(self._take_form)),
+                web.options("/v1/forms/{service}", self._preflight("POST")),
+                *(() if self._links is None else self._links.routes()),
+                *pages.routes(self._document(), self._readiness),
             ]
         )
         app.on_response_prepare.append(pages.secure)
@@ -114,6 +137,8 @@ class Collector:
             if origin is not None and outcome != Why.FOREIGN_ORIGIN:
                 response.headers.update(cors.response_headers(origin))
             COLLECTOR_REQUESTS.labels(request.get(_SITE, ""), outcome).inc()
+            if (service := request.get(_SERVICE)) is not None:
+                COLLECTOR_FORMS.labels(service, outcome).inc()
             COLLECTOR_SECONDS.observe(time.perf_counter() - started)
             return response
 
@@ -175,6 +200,24 @@ class Collector:
         body = await choices.tell(site, visitor, signal_of(request.headers), self._clock())
         return "told", web.json_response(body)
 
+    async def _take_form(self, request: web.Request) -> tuple[str, web.Response]:
+        """Take a form in and answer its case's id. Raise Refusal as above."""
+        site, _ = self._admit(request)
+        self._require_rate(self._by_site, site, 1)
+        forms = self._forms
+        name = request.match_info["service"]
+        if forms is None or name not in forms.services:
+            raise Refusal(Why.UNKNOWN_SERVICE)
+        request[_SERVICE] = name
+        require_no_files(request)
+        _require_media_type(request)
+        form = forms.require_contract(name, read_json(await self._read_body(request)))
+        case_id, message = await forms.begin(
+            form, name, site=site, received_at=self._clock(), new_key=self._new_id
+        )
+        await self._store(self._submissions, [message])
+        return "accepted", web.json_response({"case_id": case_id}, status=202)
+
     def _require_choices(self) -> Choices:
         if self._choices is None:
             raise web.HTTPNotFound(reason="no privacy policy is configured, so nothing to choose")
@@ -182,9 +225,9 @@ class Collector:
 
     def _admit(self, request: web.Request) -> tuple[str, str | None]:
         """Return the site and the client's address of a request that may come in."""
-        origin, address = _origin(request), self._address(request)
+        origin = _origin(request)
         self._require_origin(origin)
-        self._require_rate(self._by_address, self._anonymous(address or request.remote), 1)
+        address = self._require_client_rate(request)
         site = request[_SITE] = self._require_site(request)
         self._require_origin(origin, site)
         return site, address
@@ -195,6 +238,12 @@ class Collector:
         items = read_items(await self._read_body(request), name)
         self._require_rate(self._by_site, site, len(items))
         return items
+
+    def _require_client_rate(self, request: web.Request) -> str | None:
+        """Return the client's address, if it does not come too often; raise Refusal."""
+        address = self._address(request)
+        self._require_rate(self._by_address, self._anonymous(address or request.remote), 1)
+        return address
 
     def _address(self, request: web.Request) -> str | None:
         return client_address(
@@ -264,6 +313,10 @@ class Collector:
 
         return handler
 
+    def _document(self) -> dict[str, Any]:
+        services = {} if self._forms is None else self._forms.services
+        return openapi.document(self._settings.max_body, services, links=self._links is not None)
+
     async def _readiness(self) -> dict[str, bool]:
         async with self._probing:  # however many ask, one thread looks
             broker = await asyncio.to_thread(self._publisher.ready, self._events)
@@ -274,7 +327,7 @@ class Collector:
         return {"broker": broker, "salts": salts}
 
     async def _keep_house(self, _: web.Application) -> AsyncIterator[None]:
-        """Destroy old salts every minute, also those in memory, while the application runs."""
+        """Destroy old salts, also those in memory, and keys that no case came for."""
 
         async def destroy() -> None:
             while True:
@@ -282,9 +335,17 @@ class Collector:
                     _log.warning("old_salts_remain")
                 await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
-        task = asyncio.create_task(destroy())
+        async def forget(forms: Forms) -> None:
+            while True:
+                await asyncio.to_thread(forms.forget_orphans, self._clock())
+                await asyncio.sleep(ORPHANS_SECONDS)
+
+        tasks = [asyncio.create_task(destroy())]
+        if self._forms is not None:
+            tasks.append(asyncio.create_task(forget(self._forms)))
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _refuse(refusal: Refusal) -> web.Response:

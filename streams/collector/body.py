@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from privacy.tracking import Problem
+from privacy.contract import Problem
 from streams.collector.refusal import Fault, Refusal, Why
 
 MOST_ITEMS = 500
@@ -27,9 +27,7 @@ def read_items(body: bytes, name: str) -> list[Any]:
 
     Raises Refusal when it holds none that way.
     """
-    content = _parse(body)
-    if _depth_exceeds(content, MOST_DEPTH):
-        raise Refusal(Why.MALFORMED, rule=f"the JSON is nested deeper than {MOST_DEPTH}")
+    content = read_json(body)
     if isinstance(content, dict) and name in content:
         if len(content) > 1:
             raise _unfit(name, "must be the only field of the object")
@@ -40,6 +38,14 @@ def read_items(body: bytes, name: str) -> list[Any]:
         raise _unfit(name, "must be an array; or send one object")
     if not 1 <= len(content) <= MOST_ITEMS:
         raise _unfit(name, f"must be from 1 to {MOST_ITEMS}")
+    return content
+
+
+def read_json(body: bytes) -> Any:
+    """Return what ``body`` holds, unchecked. Raise Refusal when it is not the JSON we take."""
+    content = _parse(body)
+    if _depth_exceeds(content, MOST_DEPTH):
+        raise Refusal(Why.MALFORMED, rule=f"the JSON is nested deeper than {MOST_DEPTH}")
     return content
 
 

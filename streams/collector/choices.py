@@ -6,14 +6,15 @@ Global Privacy Control (``Sec-GPC: 1``) and Do Not Track (``DNT: 1``) are a refu
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from privacy.consent import Answer, Decision, Standing, answer, epoch_of
-from privacy.consents import FIELDS, Signal, enter, heed, problems
+from privacy.consent import Answer, Decision, answer, epoch_of
+from privacy.consent_request import FIELDS, Signal, enter, heed, problems
+from privacy.contract import Problem
 from privacy.policy import Covers, Policy, Purpose
-from privacy.tracking import Problem, key
+from privacy.tracking import key
 from schemas.codec import encode
 from sinks.publish import Message, Place
 from streams.collector.body import require_contract
-from streams.collector.consents import Consents, ConsentsUnavailableError
+from streams.collector.consent_store import Chosen, Consents, ConsentsUnavailableError
 from streams.collector.limits import Buckets
 from streams.collector.refusal import Fault, Refusal, Why
 
@@ -115,16 +116,16 @@ class Choices:
         if self._consents is None:
             raise Refusal(Why.NO_CONSENTS)
         try:
-            consent = await self._consents.of(site, visitor)
+            chosen = await self._consents.of(site, visitor)
         except ConsentsUnavailableError:
             raise Refusal(Why.NO_CONSENTS) from None
         return {
             "purposes": {
-                name: _told(purpose, consent.standings.get(name))
+                name: _told(name, purpose, chosen)
                 | ({"answer": Answer.NO, "because": signal} if signal and name in self._ads else {})
                 for name, purpose in self._purposes.items()
             },
-            "epoch": consent.epoch,
+            "epoch": chosen.consent.epoch,
         }
 
     def _unsaid(
@@ -167,9 +168,13 @@ class Choices:
             raise
 
 
-def _told(purpose: Purpose, standing: Standing | None) -> dict[str, Any]:
+def _told(name: str, purpose: Purpose, chosen: Chosen) -> dict[str, Any]:
+    standing = chosen.consent.standings.get(name)
+    notice = chosen.notices.get(name)
     return {
         "answer": answer(purpose.mode, standing),
         "decision": standing and standing.decision,
         "since": standing and standing.since,
+        "notice_id": notice and notice.id,
+        "notice_version": notice and notice.version,
     }

@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
-from privacy import consents, tracking
+from privacy import consent_request, tracking
 from privacy.consent import Answer, Decision
+from privacy.forms import contract
+from privacy.policy import Service
 from streams.collector.body import MOST_DEPTH, MOST_FAULTS, MOST_ITEMS
 from streams.collector.refusal import ANSWERS, Why
 
@@ -35,26 +38,55 @@ as `consent_epoch` from then on. Purposes are those of the privacy policy.
 """
 _ASKING = """\
 Answers for every purpose of the privacy policy what the visitor chose: `yes`, `no`, or `ask` when
-nobody asked yet. `since` is the epoch of the decision in force, `epoch` that of the last one.
+nobody asked yet. `since` is the epoch of the decision in force, `notice_id` and `notice_version`
+tell the notice on which it was made or last repeated. `epoch` is that of the last change.
+
+A change is in force once it is recorded, and told of here a moment later (within a second, as a
+rule): while `epoch` is smaller than those the change was answered with, remember what was sent.
 
 `Sec-GPC: 1` and `DNT: 1` are a refusal of ads: the answer for ads is then `no`, and `because` names
 the signal.
 """
 
 
-def document(max_body: int) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document; ``max_body`` in bytes."""
+_FILLING_IN = f"""\
+Send one form as UTF-8 JSON nested at most {MOST_DEPTH} deep and without duplicate names. Forms take
+no files.
+
+202 means that the form is stored. After any other answer it can be sent again as it was: with the
+same `idempotency_key` it is the same form, and counts once. 410: it counted, and its service is
+done, so that it was deleted.
+
+What was filled in is sealed before it is stored, and read by the departments concerned alone.
+"""
+_LEAVING = """\
+For the header `List-Unsubscribe` of each mail, and the link at its foot (RFC 8058). A GET shows a
+page with one button and changes nothing. A POST, whatever its body, ends the subscription, and is
+answered in the same way however often it comes. Neither key, origin nor cookie is asked for.
+"""
+
+
+def document(
+    max_body: int, services: Mapping[str, Service] = MappingProxyType({}), *, links: bool = False
+) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document; ``max_body`` in bytes, ``links``: there are any."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Lethe collector",
             "version": "1",
-            "description": "Takes tracking events, shortens addresses, publishes; keeps consent.",
+            "description": "Takes tracking events, shortens addresses, publishes; keeps consent; "
+            "takes forms, sealed.",
         },
         "paths": {
             "/": {"get": _plain("What this is", "application/json")},
             "/v1/events": {"post": _send(max_body)},
             "/v1/consent": {"post": _decide(max_body), "get": _ask()},
+            **{
+                f"/v1/forms/{name}": {"post": _fill_in(name, services[name], max_body)}
+                for name in services
+            },
+            **({"/v1/unsubscribe/{token}": _leave()} if links else {}),
             "/healthz": {"get": _plain("The process is alive", "application/json")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _plain("Prometheus metrics", "text/plain")},
@@ -62,10 +94,10 @@ def document(max_body: int) -> dict[str, Any]:
         },
         "components": {
             "schemas": {
-                "Event": tracking.json_schema(),
+                "Event": tracking.CONTRACT.schema(),
                 "Events": _many("Event"),
                 "Accepted": _object(accepted=_COUNT, event_ids=_IDS),
-                "Change": consents.json_schema(),
+                "Change": consent_request.CONTRACT.schema(),
                 "Changes": _many("Change"),
                 "Recorded": _object(
                     recorded=_COUNT,
@@ -81,12 +113,15 @@ def document(max_body: int) -> dict[str, Any]:
                             answer={"enum": list(Answer)},
                             decision={"enum": [*Decision, None]},
                             since={"anyOf": [_EPOCH, {"type": "null"}]},
+                            notice_id=_TEXT,
+                            notice_version=_TEXT,
                             because=_SIGNAL,
                             optional={"because"},
                         ),
                     },
                     epoch={"type": "integer", "minimum": 0},
                 ),
+                "Begun": _object(case_id={"type": "string", "format": "uuid"}),
                 "Refused": _object(error={"type": "string"}),
                 "Problems": _object(
                     error={"type": "string"},
@@ -122,7 +157,8 @@ def _many(name: str) -> dict[str, Any]:
 _COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}
 _IDS = {"type": "array", "items": {"type": "string"}}
 _EPOCH = {"type": "integer", "minimum": 1}
-_SIGNAL = {"enum": list(consents.SIGNALS)}
+_TEXT = {"type": ["string", "null"]}
+_SIGNAL = {"enum": list(consent_request.SIGNALS)}
 _PROBLEM = _object(
     index={"type": ["integer", "null"], "description": "Place in the batch; null: the batch."},
     field={"type": "string"},
@@ -157,10 +193,10 @@ def _send(max_body: int) -> dict[str, Any]:
         "summary": "Send tracking events",
         "description": f"{_SENDING}\nA body has at most {max_body} bytes.",
         "security": _SECURITY,
-        "requestBody": _body("Event"),
+        "requestBody": _body(_some("Event")),
         "responses": {
             "202": {"description": "All events are stored", "content": _content("Accepted")},
-            **_refused(set(Why) - {Why.NO_CONSENTS}),
+            **_refused(_SENT | {Why.NO_SALT}),
         },
     }
 
@@ -171,17 +207,17 @@ def _decide(max_body: int) -> dict[str, Any]:
         "summary": "Record what a visitor decided",
         "description": f"{_DECIDING}\nA body has at most {max_body} bytes.",
         "security": _SECURITY,
-        "requestBody": _body("Change"),
+        "requestBody": _body(_some("Change")),
         "responses": {
             "202": {"description": "All changes are recorded", "content": _content("Recorded")},
             "404": _NO_POLICY,
-            **_refused(set(Why) - {Why.NO_CONSENTS, Why.NO_SALT}),
+            **_refused(_SENT),
         },
     }
 
 
 def _ask() -> dict[str, Any]:
-    cookie_id = consents.FIELDS["cookie_id"]
+    cookie_id = consent_request.FIELDS["cookie_id"]
     return {
         "operationId": "tellConsent",
         "summary": "Ask what a visitor chose",
@@ -204,8 +240,52 @@ def _ask() -> dict[str, Any]:
     }
 
 
+def _fill_in(name: str, service: Service, max_body: int) -> dict[str, Any]:
+    return {
+        "operationId": f"send-{name}",
+        "summary": f"Send a form: {service.title}",
+        "description": f"{_FILLING_IN}\nA body has at most {max_body} bytes.",
+        "security": _SECURITY,
+        "requestBody": _body(contract(service).schema()),
+        "responses": {
+            "202": {"description": "The form is stored", "content": _content("Begun")},
+            **_refused(_SENT | {Why.UNKNOWN_SERVICE, Why.DELETED, Why.NO_KEYS}),
+        },
+    }
+
+
+def _leave() -> dict[str, Any]:
+    token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
+    later = {"description": "It cannot be done now", "headers": _RETRY, "content": _PAGE}
+    answers = {
+        "404": {"description": "The link is not one of ours", "content": _PAGE},
+        **{str(ANSWERS[why].status): later for why in (Why.TOO_MANY, Why.NO_KEYS)},
+    }
+    asked = {"200": {"description": "A page with a button", "content": _PAGE}}
+    done = {"200": {"description": "The subscription ends", "content": _PAGE}}
+    return {
+        "description": _LEAVING,
+        "parameters": [token],
+        "get": {"summary": "Ask whether to unsubscribe", "responses": asked | answers},
+        "post": {"summary": "Unsubscribe", "responses": done | answers},
+    }
+
+
+_RETRY = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
+_PAGE: dict[str, Any] = {"text/html": {}}
 _SECURITY: list[dict[str, list[str]]] = [{"header": []}, {"query": []}]
 _NO_POLICY = {"description": "No privacy policy is configured", "content": _content("Refused")}
+_SENT = {
+    Why.FOREIGN_ORIGIN,
+    Why.UNKNOWN_KEY,
+    Why.TOO_MANY,
+    Why.MEDIA_TYPE,
+    Why.TOO_LARGE,
+    Why.TOO_SLOW,
+    Why.MALFORMED,
+    Why.CONTRACT,
+    Why.NOT_STORED,
+}
 _ASKED = {
     Why.FOREIGN_ORIGIN,
     Why.UNKNOWN_KEY,
@@ -216,14 +296,18 @@ _ASKED = {
 }
 
 
-def _body(name: str) -> dict[str, Any]:
-    """Describe one of ``name``, many, or many in an object, as JSON or as text that is JSON."""
+def _some(name: str) -> dict[str, Any]:
+    """Describe one of ``name``, many, or many in an object."""
     many = f"{name}s"
-    shapes = {"anyOf": [_ref(name), _ref(many), _object(**{many.lower(): _ref(many)})]}
-    as_text = {"type": "string", "contentMediaType": "application/json", "contentSchema": shapes}
+    return {"anyOf": [_ref(name), _ref(many), _object(**{many.lower(): _ref(many)})]}
+
+
+def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a body as JSON or as text that is JSON."""
+    as_text = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
     return {
         "required": True,
-        "content": {"application/json": {"schema": shapes}, "text/plain": {"schema": as_text}},
+        "content": {"application/json": {"schema": schema}, "text/plain": {"schema": as_text}},
     }
 
 
@@ -237,8 +321,6 @@ def _refused(whys: Collection[Why]) -> dict[str, Any]:
         names = "Problems" if status == ANSWERS[Why.CONTRACT].status else "Refused"
         described = {"description": "; or ".join(errors), "content": _content(names)}
         if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-            described["headers"] = {
-                "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}
-            }
+            described["headers"] = _RETRY
         found[str(status)] = described
     return found

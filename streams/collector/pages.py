@@ -1,4 +1,4 @@
-"""What the collector shows besides its one door: health, metrics, its document, plain failures."""
+"""What a server shows besides its one door: health, metrics, its document, plain failures."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,24 +19,29 @@ SECURITY = {
 _log = structlog.get_logger()
 
 
-def routes(
-    document: Mapping[str, Any], readiness: Callable[[], Awaitable[Mapping[str, bool]]]
-) -> list[web.RouteDef]:
-    """Return the routes; ``readiness`` tells which of the needed parts answer now."""
+Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
+
+
+def routes(document: Mapping[str, Any], readiness: Readiness) -> list[web.RouteDef]:
+    """Return the collector's routes; ``readiness`` tells which of the needed parts answer now."""
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.json_response(document)
+
+    return [web.get("/", _index), *health(readiness), web.get("/openapi.json", openapi)]
+
+
+def health(readiness: Readiness) -> list[web.RouteDef]:
+    """Return the routes that every server has."""
 
     async def ready(_: web.Request) -> web.Response:
         parts = await readiness()
         return web.json_response(parts, status=200 if all(parts.values()) else 503)
 
-    async def openapi(_: web.Request) -> web.Response:
-        return web.json_response(document)
-
     return [
-        web.get("/", _index),
         web.get("/healthz", _alive),
         web.get("/readyz", ready),
         web.get("/metrics", _metrics),
-        web.get("/openapi.json", openapi),
     ]
 
 
@@ -68,5 +73,6 @@ async def answer_in_json(
 
 
 async def secure(_: web.Request, response: web.StreamResponse) -> None:
-    """Add the security headers to every answer."""
-    response.headers.update(SECURITY)
+    """Add the security headers to every answer; a page may have some of its own."""
+    for name, value in SECURITY.items():
+        response.headers.setdefault(name, value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from privacy.tracking import Problem
+from privacy.contract import Problem
 
 RETRY_SECONDS = 5
 
@@ -24,6 +24,9 @@ class Why(StrEnum):
     NOT_STORED = "not_stored"
     NO_SALT = "no_salt"
     NO_CONSENTS = "no_consents"
+    UNKNOWN_SERVICE = "unknown_service"
+    DELETED = "deleted"
+    NO_KEYS = "no_keys"
 
 
 class Answer(NamedTuple):
@@ -38,13 +41,16 @@ ANSWERS: Mapping[Why, Answer] = {
     Why.UNKNOWN_KEY: Answer(401, "X-Lethe-Key (or ?key=) is missing or is no site's key"),
     Why.TOO_MANY: Answer(429, "too many events or requests; wait as Retry-After says"),
     Why.MEDIA_TYPE: Answer(415, "send application/json or text/plain, in UTF-8, not compressed"),
-    Why.TOO_LARGE: Answer(413, "the body is too large; send fewer events at once"),
+    Why.TOO_LARGE: Answer(413, "the body is too large; send less at once"),
     Why.TOO_SLOW: Answer(408, "the body did not arrive in time"),
     Why.MALFORMED: Answer(400, "the body is not the JSON that is wanted here"),
     Why.CONTRACT: Answer(422, "nothing was stored: correct what is named in problems"),
     Why.NOT_STORED: Answer(503, "not all could be stored; send all again, with the same ids"),
     Why.NO_SALT: Answer(503, "events cannot be made anonymous now; send them again later"),
     Why.NO_CONSENTS: Answer(503, "what the visitor chose is not known now; use nothing, ask later"),
+    Why.UNKNOWN_SERVICE: Answer(404, "the privacy policy has no such service"),
+    Why.DELETED: Answer(410, "this form was deleted; for a new one make a new idempotency_key"),
+    Why.NO_KEYS: Answer(503, "no key can be had now; send it again, with the same ids"),
 }
 
 

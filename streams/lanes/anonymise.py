@@ -15,10 +15,11 @@ from confluent_kafka import Consumer
 
 from privacy.outcome import Reason, Reject
 from schemas.columns import arrow_schema, decode_batch, encode_batch
-from sinks.kafka import BatchProducer, commit, poll
+from sinks.kafka import BatchProducer, commit
 from streams import metrics
 from streams.lanes.batch import Batch, Result, Source
 from streams.lanes.brake import Brake
+from streams.lanes.reader import Reader
 from streams.lanes.rejects import dead_letter
 from streams.lanes.rules import Rules
 from streams.lanes.steps import Step
@@ -54,43 +55,27 @@ class AnonymiseLane:
         path: Sequence[Step],
         rules: Callable[[], Rules],
         *,
-        consumer: Consumer,
+        reader: Reader,
         producer: BatchProducer,
         outputs: Outputs,
         brake: Brake,
-        batch: int,
-        wait: float,
         committed: Callable[[Consumer, Sequence[Source]], None] = lambda *_: None,
-        ready: Callable[[threading.Event], bool] = lambda _: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take ``rules`` anew for each batch; tell ``committed`` what was committed.
-
-        ``ready`` waits until a batch may be taken along the path; False when told to stop first.
-        """
+        """Take ``rules`` anew for each batch; tell ``committed`` what was committed."""
         self.name = name
         self._path = path
         self._rules = rules
-        self._consumer = consumer
+        self._reader = reader
         self._producer = producer
         self._outputs = outputs
         self._brake = brake
-        self._batch = batch
-        self._wait = wait
         self._committed = committed
-        self._ready = ready
         self._clock = clock
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; raise on an outage, with nothing committed that is not stored."""
-        try:
-            while not stop.is_set():
-                messages = poll(self._consumer, self._batch, self._wait)
-                # After reading: what visitors chose before their events came is known then.
-                if messages and self._ready(stop):
-                    self._pass(messages)
-        finally:
-            self._consumer.close()
+        self._reader.run(self._pass, stop)
 
     def _pass(self, messages: Sequence[Source]) -> None:
         now = int(self._clock() * 1000)
@@ -102,6 +87,7 @@ class AnonymiseLane:
             [dead_letter(source, reject, self.name, now) for source, reject in result.rejects],
         )
         self._producer.stored()
-        if commit(self._consumer, messages):
-            self._committed(self._consumer, messages)
+        consumer = self._reader.consumer
+        if commit(consumer, messages):
+            self._committed(consumer, messages)
         metrics.batch_done(self.name, len(result.values), result.rejects, result.remarks)

@@ -1,30 +1,21 @@
-"""The consent lane: changes into the ledger, what is in force onto ``consent-state`` (S14, S15).
-
-Redelivery changes nothing: a position, a change's proof, what is in force and the message that says
-so are one transaction of the ledger, and the message is sent from there. No Faust agent, though a
-message is a decision: after a rebalance Faust's consumer may stand still, and withdrawals would.
-"""
+"""The consent lane: changes into the ledger, what is in force onto ``consent-state`` (S14, S15)."""
 
 import threading
 from collections.abc import Collection, Sequence
 
 import structlog
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message
 from sqlalchemy import Connection
 
 from privacy.consent import Consent, Decision
 from privacy.tracking import key
 from schemas.codec import WireError, decode, encode
-from sinks.kafka import BatchProducer, commit, poll
-from sinks.ledger import consents, inbox, outbox
+from sinks.kafka import BatchProducer
+from sinks.ledger import consents, outbox
 from sinks.ledger.consents import ConsentChange
 from sinks.ledger.inbox import Position
-from sinks.ledger.ledger import Ledger, LedgerError
-from streams import metrics
-
-AT_ONCE = 500
-WAIT_SECONDS = 0.05  # a withdrawal does not wait for others
-RETRY_SECONDS = 1.0
+from sinks.ledger.ledger import Ledger
+from streams.lanes.ledgered import LedgeredLane, Outcome
 
 _log = structlog.get_logger()
 
@@ -49,105 +40,62 @@ class ConsentLane:
         producer: BatchProducer,
     ) -> None:
         """Read ``topic`` and write ``target``."""
-        self._topic = topic
         self._target = target
-        self._ledger = ledger
         self._purposes = purposes
         self._ads = ads
-        self._consumer = consumer
-        self._producer = producer
-        self._taken_over: set[int] = set()
+        self._lane = LedgeredLane(
+            self.name, [topic], ledger, self._take, consumer=consumer, producer=producer
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while the ledger is away, wait for it."""
-        self._consumer.subscribe([self._topic], on_assign=self._assigned)
-        try:
-            while not stop.is_set():
-                messages = poll(self._consumer, AT_ONCE, WAIT_SECONDS)
-                partitions = {message.partition() for message in messages} | self._taken_over
-                while partitions and not stop.is_set():
-                    try:
-                        self._pass(messages, partitions)
-                        break
-                    except LedgerError as error:
-                        _log.warning("ledger_down", reason=str(error))
-                        stop.wait(RETRY_SECONDS)
-        finally:
-            self._consumer.close()
+        self._lane.run(stop)
 
-    def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # What their former reader left to be sent.
-        self._taken_over |= {each.partition for each in partitions}
-
-    def _pass(self, messages: Sequence[Message], partitions: Collection[int]) -> None:
-        with self._ledger.transaction() as connection:
-            lie = [Position(m.topic(), m.partition(), m.offset()) for m in messages]
-            new = inbox.first(connection, self.name, lie)
-            fresh = [both for both, first in zip(zip(messages, lie, strict=True), new, strict=True)
-                     if first]  # fmt: skip
-            self._take(connection, fresh)
-        for partition in sorted(partitions):
-            self._publish(partition)
-            self._taken_over.discard(partition)
-        if messages:
-            commit(self._consumer, messages)
-            metrics.batch_done(self.name, len(messages), (), {})
-
-    def _take(self, connection: Connection, messages: Sequence[tuple[Message, Position]]) -> None:
+    def _take(self, connection: Connection, messages: Sequence[Message]) -> list[Outcome]:
         """Apply changes in order; one that cannot be read may have been a no, to any purpose."""
+        came: list[Outcome] = []
         run: list[tuple[bytes, Position, ConsentChange]] = []
-        for message, lies in messages:
+        for message in messages:
+            lies = Position(message.topic(), message.partition(), message.offset())
             visitor: bytes = message.key() or b""
             change = _read(message, lies, visitor)
             if change is not None:
                 run.append((visitor, lies, change))
                 continue
-            self._record(connection, run)
+            came += self._record(connection, run)
             run = []
-            self._deny(connection, message, lies, visitor)
-        self._record(connection, run)
+            came.append(self._deny(connection, message, lies, visitor))
+        return came + self._record(connection, run)
 
     def _record(
         self, connection: Connection, run: Sequence[tuple[bytes, Position, ConsentChange]]
-    ) -> None:
+    ) -> list[Outcome]:
         states = consents.record(connection, [change for *_, change in run], ads=self._ads)
-        for (visitor, lies, _), state in zip(run, states, strict=True):
-            self._say(connection, visitor, lies, state)
+        return [
+            self._said(visitor, lies, state)
+            for (visitor, lies, _), state in zip(run, states, strict=True)
+        ]
 
     def _deny(
         self, connection: Connection, message: Message, lies: Position, visitor: bytes
-    ) -> None:
+    ) -> Outcome:
         _log.error("consent_change_unreadable", **lies._asdict())
         site, bar, cookie_id = visitor.decode(errors="replace").partition("|")
-        if bar:
-            state = consents.deny(
-                connection,
-                site,
-                cookie_id,
-                partition=lies.partition,
-                offset=lies.offset,
-                recorded_at=message.timestamp()[1],
-                purposes=self._purposes,
-            )
-            self._say(connection, visitor, lies, state)
+        if not bar:
+            return Outcome()
+        state = consents.deny(
+            connection,
+            site,
+            cookie_id,
+            partition=lies.partition,
+            offset=lies.offset,
+            recorded_at=message.timestamp()[1],
+            purposes=self._purposes,
+        )
+        return self._said(visitor, lies, state)
 
-    def _say(self, connection: Connection, visitor: bytes, lies: Position, state: Consent) -> None:
-        said = outbox.Message(self._target, visitor, _state(visitor, state, lies))
-        outbox.put(connection, self.name, lies, [said])
-
-    def _publish(self, partition: int) -> None:
-        """Send what came of a partition, in order, also what an earlier life left."""
-        while True:
-            with self._ledger.reading() as connection:
-                waiting = outbox.pending(connection, self.name, self._topic, partition, AT_ONCE)
-            if not waiting:
-                return
-            for each in waiting:
-                value = each.message.value
-                self._producer.send(self._target, [value or b""], [each.message.key])
-            self._producer.stored()
-            with self._ledger.transaction() as connection:
-                outbox.sent(connection, waiting)
+    def _said(self, visitor: bytes, lies: Position, state: Consent) -> Outcome:
+        return Outcome([outbox.Message(self._target, visitor, _state(visitor, state, lies))])
 
 
 def _read(message: Message, lies: Position, visitor: bytes) -> ConsentChange | None:

@@ -18,16 +18,16 @@ from uuid import UUID, uuid5
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Consumer
 
 from privacy.ads import IDS, AdEvent, ProviderName
 from privacy.policy import Policy, Provider
 from privacy.standings import NO_EPOCH, REFUSALS
 from schemas.codec import encode
 from schemas.columns import decode_batch
-from sinks.kafka import BatchProducer, commit, poll
+from sinks.kafka import BatchProducer, commit
 from streams import metrics
 from streams.lanes.batch import Batch, Source
+from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules
 from streams.lanes.steps import REQUIREMENTS, leave_rejected, mask_page, require_short_address
 from streams.lanes.steps import put_place as mark_full_address
@@ -170,36 +170,23 @@ class RouteLane:
         rules: Callable[[], Rules],
         consents: Consents,
         *,
-        consumer: Consumer,
+        reader: Reader,
         producer: BatchProducer,
         topic_of: Callable[[str], str],
-        batch: int,
-        wait: float,
-        ready: Callable[[threading.Event], bool] = lambda _: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Publish to ``topic_of(provider)``; ``ready`` as for the anonymise lane."""
+        """Publish to ``topic_of(provider)``."""
         self._router = router
         self._rules = rules
         self._consents = consents
-        self._consumer = consumer
+        self._reader = reader
         self._producer = producer
         self._topic_of = topic_of
-        self._batch = batch
-        self._wait = wait
-        self._ready = ready
         self._clock = clock
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; raise on an outage, with nothing committed."""
-        try:
-            while not stop.is_set():
-                messages = poll(self._consumer, self._batch, self._wait)
-                # After reading: the consents that events were collected under are older.
-                if messages and self._ready(stop):
-                    self._pass(messages)
-        finally:
-            self._consumer.close()
+        self._reader.run(self._pass, stop)
 
     def _pass(self, messages: Sequence[Source]) -> None:
         rows = consented(self._rules(), messages, int(self._clock() * 1000))
@@ -211,7 +198,7 @@ class RouteLane:
                 metrics.ADS_ROUTED.labels(provider).inc(len(events))
                 passed += len(events)
         self._producer.stored()
-        commit(self._consumer, messages)
+        commit(self._reader.consumer, messages)
         metrics.batch_done(self.name, passed, (), {})
 
     def _routed(self, rows: pa.Table) -> Mapping[str, list[Routed]]:

@@ -17,6 +17,7 @@ _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(-(2**31), 2**31 - 1),
     "long": st.integers(-(2**63), 2**63 - 1),
     "double": st.floats(allow_nan=False),
+    "bytes": st.binary(max_size=40),
     "string": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
 }
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from privacy import consents
+from privacy import consent_request
 from privacy.ads import IDS, AdEvent
+from privacy.lifecycle import ServiceEvent
 from schemas import registry
-from schemas.registry import Topic, latest, records, topics
+from schemas.registry import TEMPLATE, Topic, latest, records, topics, topics_of
 
 CLASSES = {"none", "pseudonym", "indirect", "location", "identifier"}
 HOUR_MS = 3_600_000
@@ -19,10 +20,15 @@ LONGEST_MS = {
     "dead-letters": 168 * HOUR_MS,
     "pipeline-alerts": 168 * HOUR_MS,
     "consent-changes": 168 * HOUR_MS,
+    "service-events": 168 * HOUR_MS,
+    "notices": 168 * HOUR_MS,
+    "mailing-changes": 168 * HOUR_MS,
+    "deletions": 720 * HOUR_MS,
+    "deletion-receipts": 720 * HOUR_MS,
     **{f"ads-{provider}": 6 * HOUR_MS for provider in IDS},
 }
 # What stays is the last word on each key alone; the one before goes within a day.
-COMPACTED = {"consent-state"}
+COMPACTED = {"consent-state", "cases-department"}
 EXAMPLES = registry.HERE / "examples"
 
 each_topic = pytest.mark.parametrize("topic", topics().values(), ids=list(topics()))
@@ -88,10 +94,26 @@ def test_each_ad_provider_has_its_topic() -> None:
 def test_consent_and_ads_have_the_words_of_the_core() -> None:
     types = {field["name"]: field["type"] for field in latest("consent_change").parsed["fields"]}
     for name in ("decision", "how"):
-        assert types[name]["symbols"] == consents.FIELDS[name].schema()["enum"]
-    assert latest("consent_change").fields == consents.FIELDS.keys() | {"site", "received_at"}
+        assert types[name]["symbols"] == consent_request.FIELDS[name].schema()["enum"]
+    assert latest("consent_change").fields == consent_request.FIELDS.keys() | {
+        "site",
+        "received_at",
+    }
     told = {each.name for each in dataclasses.fields(AdEvent)} - {"contact", "visitor", "epoch"}
     assert latest("ad_event").fields == told | {"cookie_id", "consent_epoch"}
+
+
+def test_services_have_the_words_of_the_core() -> None:
+    types = {field["name"]: field["type"] for field in latest("service_event").parsed["fields"]}
+    assert types["event"]["symbols"] == list(ServiceEvent)
+
+
+def test_each_department_has_a_topic_of_its_own() -> None:
+    made = topics_of(["marketing", "people"])
+    assert made.keys() - topics() == {"cases-marketing", "cases-people"}
+    assert topics().keys() - made == {TEMPLATE}
+    assert made["cases-people"] == dataclasses.replace(topics()[TEMPLATE], name="cases-people")
+    assert topics_of([]).keys() == topics().keys() - {TEMPLATE}
 
 
 def test_every_field_of_every_record_has_a_personal_data_class() -> None:

@@ -20,6 +20,13 @@ PUBLISHED = [
     "5 ad_event 1",
     "6 consent_change 1",
     "7 consent_state 1",
+    "8 case 1",
+    "9 deletion 1",
+    "10 deletion_receipt 1",
+    "11 form_submission 1",
+    "12 mailing_change 1",
+    "13 notice 1",
+    "14 service_event 1",
 ]
 
 Change = Callable[[list[dict[str, Any]]], object]

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from lethe.local import EngineError, clickhouse, packages
 from lethe.local.engines import Engines
 from lethe.local.process import choose_port
-from schemas.registry import topics
+from schemas.registry import topics, topics_of
 from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
 from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
@@ -88,15 +88,17 @@ def admin(bootstrap: str) -> AdminClient:
 def test_topics_are_made_as_the_catalogue_says_and_once(
     settings: Settings, bootstrap: str, admin: AdminClient
 ) -> None:
+    departments = ["marketing", "people"]
+    assert create_topics(bootstrap, {}, settings.kafka.prefix, departments=departments) == []
     made = admin.list_topics(timeout=10).topics
-    for topic in topics().values():
+    for topic in topics_of(departments).values():
         name = settings.topic(topic.name)
         assert len(made[name].partitions) == topic.partitions
         asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)])
         config = next(iter(asked.values())).result(10)
         for setting in ("retention.ms", "message.timestamp.type", "cleanup.policy"):
             assert config[setting].value == topic.config[setting], f"{name}: {setting}"
-    assert create_topics(bootstrap, {}, settings.kafka.prefix) == []
+    assert create_topics(bootstrap, {}, settings.kafka.prefix, departments=departments) == []
 
 
 @broker

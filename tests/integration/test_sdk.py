@@ -125,7 +125,7 @@ def test_base_install_is_enough(settings: Settings, read_topic: ReadTopic, tmp_p
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     run(*uv, "pip", "install", "--python", python, "--no-deps", wheel)
     script = (
-        "from lethe import Publisher\n"
+        "from lethe import CaseReader, Publisher, RetentionWorker\n"
         f"with Publisher({settings.kafka.bootstrap!r}, 'shop.example',"
         f" prefix={settings.kafka.prefix!r}) as sdk:\n"
         "    sdk.publish({'type': 'page_view', 'page': '/'}, address='192.0.2.77')\n"

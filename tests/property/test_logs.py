@@ -12,8 +12,8 @@ from lethe.logs.parse import parse
 from lethe.logs.place import Place
 from lethe.logs.source import Source
 from lethe.tally import Tally
+from privacy.contract import Problem
 from privacy.pseudonym import Salt
-from privacy.tracking import Problem
 from schemas.codec import decode
 from sinks.publish import MemoryPublisher
 

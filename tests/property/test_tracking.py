@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from privacy.pseudonym import Salt
-from privacy.tracking import AD_IDS, EARLIEST_MS, FIELDS, TYPES, enter, json_schema, problems
+from privacy.tracking import AD_IDS, CONTRACT, EARLIEST_MS, FIELDS, TYPES, enter, problems
 from schemas.codec import decode, encode
 
 NOW = 1_795_510_000_000
 SALT = Salt(b"s" * 32)
-SCHEMA = Draft202012Validator(json_schema())
+SCHEMA = Draft202012Validator(CONTRACT.schema())
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

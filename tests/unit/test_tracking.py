@@ -6,11 +6,11 @@ from privacy.pseudonym import UNKNOWN, Salt, visitor_hash
 from privacy.rules import milliseconds
 from privacy.tracking import (
     AHEAD_MS,
+    CONTRACT,
     DAY_MS,
     EARLIEST_MS,
     FIELDS,
     enter,
-    json_schema,
     key,
     problems,
 )
@@ -200,7 +200,7 @@ def test_the_key_keeps_one_visitor_in_order() -> None:
 
 
 def test_the_schema_describes_every_field() -> None:
-    schema = json_schema()
+    schema = CONTRACT.schema()
     assert schema["properties"].keys() == FIELDS.keys()
     assert not schema["additionalProperties"]
     assert all(each["description"] for each in schema["properties"].values())

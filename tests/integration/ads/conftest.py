@@ -1,140 +1,46 @@
 """The whole way of ads on real engines: consent changes and events in, stand-ins at the end."""
 
-import asyncio
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
-from lethe.cli.standins import CREDENTIALS
 from lethe.local.process import Process, Supervisor
-from lethe.standins.desk import Desk
-from lethe.standins.server import serving
+from lethe.standins.account import SITE, ad_ids, put_credentials, with_standins
+from lethe.standins.server import StandIns, in_thread
 from privacy.consent import Decision, epoch_of
+from privacy.tracking import AD_IDS
 from schemas.codec import encode
 from sinks.kafka import SAFE
 from sinks.ledger.ledger import Ledger
-from streams.settings import Ads, Settings
+from streams.settings import Settings
 from streams.shared import ledger_url, now
 
 PATIENCE = 90.0
-SITE = "shop.example"
-POLICY = """
-version = "test"
-[controller]
-name = "Example Trading"
-contact = "privacy@www.example"
-[purposes.analytics]
-title = "Statistics"
-covers = "analytics"
-mode = "opt_out"
-legal_basis = "Art. 6(1)(f) GDPR"
-[purposes.ads]
-title = "Ads"
-covers = "ads"
-mode = "opt_in"
-legal_basis = "Art. 6(1)(a) GDPR"
-[audiences.samples]
-sites = ["shop.example"]
-pages = ["/samples*"]
-[providers.ga4]
-purpose = "ads"
-sites = ["shop.example"]
-pages = true
-[providers.google-ads]
-purpose = "ads"
-sites = ["shop.example"]
-conversions = [{ page = "/thanks*", id = "7000000001" }]
-[providers.linkedin]
-purpose = "ads"
-sites = ["shop.example"]
-conversions = [{ page = "/thanks*", id = "10000001" }]
-[providers.meta]
-purpose = "ads"
-sites = ["shop.example"]
-pages = true
-user_agent = true
-[providers.meta.audiences]
-samples = "120000000000001"
-[providers.x]
-purpose = "ads"
-sites = ["shop.example"]
-conversions = [{ page = "/thanks*", id = "ex4m0" }]
-"""
-
-
-class StandIns:
-    """The stand-ins' server in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.desk = Desk()
-        self.url = ""
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._over = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-
-    async def _serve(self) -> None:
-        async with serving(self.desk, "127.0.0.1", 0) as self.url:
-            self._ready.set()
-            await self._over.wait()
 
 
 @pytest.fixture
 def standins() -> Iterator[StandIns]:
-    with StandIns() as running:
+    with in_thread() as running:
         yield running
 
 
 @pytest.fixture
 def settings(settings: Settings, standins: StandIns, tmp_path: Path) -> Settings:
     """Make settings under which every provider is its stand-in."""
-    policy = tmp_path / "policy.toml"
-    policy.write_text(POLICY)
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     for each in settings.secrets.iterdir():
         if each.is_file():
             (secrets / each.name).write_bytes(each.read_bytes())
-    (secrets / "ads").mkdir()
-    for files in CREDENTIALS.values():
-        for name, credential in files.items():
-            file = name.replace("<measurement_id>", "G-SHOP1")
-            (secrets / "ads" / file).write_text(credential)
-    at = standins.url
-    ads = Ads(
-        ga4={
-            "streams": {SITE: {"measurement_id": "G-SHOP1", "property_id": "1"}},
-            "base_url": f"{at}/ga4",
-            "admin_url": f"{at}/ga4",
-        },
-        google_ads={"customers": {SITE: "1234567890"}, "base_url": f"{at}/google-ads"},
-        linkedin={"base_url": f"{at}/linkedin"},
-        meta={"pixels": {SITE: "1234"}, "base_url": f"{at}/meta"},
-        x={"pixels": {SITE: "o8z6j"}, "base_url": f"{at}/x"},
-    )
-    return settings.model_copy(
+    put_credentials(secrets)
+    return with_standins(settings, standins.url).model_copy(
         update={
-            "policy": policy,
-            "ads": ads,
             "secrets_dir": secrets,
             "metrics_port": 0,
             # What a dead worker held goes to another this soon.
@@ -198,16 +104,6 @@ class Visitors:
     def event(self, visitor: str, epoch: int | None, path: str = "/tea") -> dict[str, Any]:
         """Return a page view with every provider's id."""
         self._number += 1
-        ids = {
-            "gclid": f"EAIaIQ{self._number:08}",
-            "gbraid": None,
-            "wbraid": None,
-            "fbp": f"fb.1.1795424000000.{self._number + 100_000_000}",
-            "fbc": None,
-            "li_fat_id": self._id(),
-            "twclid": f"2-{self._number:020x}",
-            "ga_client_id": f"{self._number}.1795424000",
-        }
         return {
             "event_id": self._id(),
             "occurred_at": now(),
@@ -221,7 +117,7 @@ class Visitors:
             "visitor": self._number,
             "location_consent": False,
             "consent_epoch": epoch,
-            "ad_ids": ids if epoch is not None else None,
+            "ad_ids": None if epoch is None else {**dict.fromkeys(AD_IDS), **ad_ids(self._number)},
         }
 
     def send(self, *events: dict[str, Any]) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from sinks.clickhouse.client import ClickHouseError, Client
-from sinks.clickhouse.migrate import FOLDER, Migration, MigrationError, Migrations, read
+from sinks.clickhouse.migrate import FOLDER, Migrations
 from sinks.clickhouse.roles import VIEWS
+from sinks.migrations import Migration, MigrationError, read
 
 pytestmark = pytest.mark.clickhouse
 
@@ -80,7 +81,7 @@ def test_one_setting_makes_every_table_a_replicated_one(empty: Client) -> None:
     migrations = Migrations(empty, facts_hours=48, replicated=True)
     engines = [
         word
-        for migration in read()
+        for migration in read(FOLDER)
         for statement in migrations.statements(migration)
         for word in statement.split()
         if word.split("(")[0].endswith("MergeTree")

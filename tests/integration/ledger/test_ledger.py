@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, MetaData, create_engine, inspect, text
 
-from sinks.clickhouse.migrate import Migration, MigrationError, read
 from sinks.ledger.inbox import Position, first
 from sinks.ledger.ledger import Ledger, LedgerError
 from sinks.ledger.migrate import FOLDER, migrate
 from sinks.ledger.tables import METADATA
+from sinks.migrations import Migration, MigrationError, read
 
 NEXT = len(read(FOLDER)) + 1
 HERE = Position("consent-changes", 0, 7)

@@ -28,26 +28,15 @@ Lethe = Callable[..., Result]
 Change = Callable[..., None]
 
 SITE = "shop.example"
-POLICY = """\
-version = "1"
-[controller]
-name = "Example Trading"
-contact = "privacy@www.example"
-[purposes.reading]
-title = "Seeing which pages are read"
-covers = "analytics"
-mode = "opt_out"
-legal_basis = "Art. 6(1)(f) GDPR"
-[purposes.ads]
-title = "Measuring advertisements"
-covers = "ads"
-mode = "opt_in"
-legal_basis = "Art. 6(1)(a) GDPR"
+POLICY = (
+    (Path(__file__).parents[1] / "policy.toml").read_text()
+    + """
 [providers.linkedin]
 purpose = "ads"
 sites = ["shop.example"]
 conversions = [{ page = "/thanks*", id = "10000001" }]
 """
+)
 
 
 @pytest.fixture

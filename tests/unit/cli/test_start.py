@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from privacy.consent import Decision
-from streams import run
+from streams import policy, run
 from streams.collector import server
 
 Lethe = Callable[..., Result]
@@ -25,8 +25,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         of = given["consents"] and await given["consents"].of("shop.example", "c-1")
         calls.append({"settings": settings, "at": (host, port), "of": of, **given})
 
-    def run_worker(settings: Any, only: Any) -> int:
-        calls.append({"settings": settings, "only": only})
+    def run_worker(shared: Any, only: Any) -> int:
+        calls.append({"policy": shared.policy, "only": only})
         return 3
 
     monkeypatch.setattr(server, "serve", serve)
@@ -49,7 +49,7 @@ def test_the_collector_gets_policy_and_consents(
     (call,) = started
     assert call["at"] == ("127.0.0.1", 0)
     assert list(call["policy"].purposes) == ["reading", "ads"]
-    assert call["of"].standings["ads"].decision == Decision.GIVEN
+    assert call["of"].consent.standings["ads"].decision == Decision.GIVEN
 
 
 def test_without_a_policy_there_is_no_ledger_either(
@@ -66,6 +66,18 @@ def test_the_worker_s_exit_code_is_kept(lethe: Lethe, started: list[dict[str, An
     result = lethe("worker", "--only", "route", "--only", "deliver")
     assert (result.exit_code, result.stderr) == (3, "")
     assert started[0]["only"] == ["route", "deliver"]
+
+
+def test_the_worker_runs_on_the_policy_that_was_checked(
+    lethe: Lethe, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_token()
+    read: list[Path] = []
+    reading = policy.read
+    monkeypatch.setattr(policy, "read", lambda path: (read.append(path), reading(path))[1])
+    lethe("worker")
+    assert list(started[0]["policy"].purposes) == ["reading", "ads"]
+    assert len(read) == 1, "a file that changes meanwhile would be another policy"
 
 
 @pytest.mark.parametrize("command", ["collect", "worker"])

@@ -4,8 +4,10 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -15,11 +17,17 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from privacy.policy import Policy
 from schemas.codec import decode
+from sinks.keys.intake import subject_key, unsubscribe_keys
+from sinks.keys.keks import Keks
+from sinks.keys.vault import Vault
+from sinks.ledger.ledger import Ledger
 from sinks.publish import MemoryPublisher
 from sinks.salts import Salts
 from streams.collector.app import Collector
-from streams.collector.consents import MemoryConsents
-from streams.collector.server import PROTOCOL
+from streams.collector.consent_store import MemoryConsents
+from streams.collector.forms import Forms
+from streams.keys.prepare import prepare
+from streams.listen import PROTOCOL
 from streams.settings import Collector as CollectorSettings
 from streams.settings import Settings, Site, load
 
@@ -37,10 +45,46 @@ def _purpose(covers: str, mode: str, legal_basis: str) -> dict[str, str]:
     return {"title": covers, "covers": covers, "mode": mode, "legal_basis": legal_basis}
 
 
+def _service(title: str, life_cycle: str, **more: Any) -> dict[str, Any]:
+    return {
+        "title": title,
+        "life_cycle": life_cycle,
+        "departments": ["marketing", "sales"],
+        "legal_basis": "Art. 6(1)(b) GDPR",
+        "purposes": ["rendering the service"],
+        "fields": {"email": {"title": "E-mail", "kind": "email", "mandatory": True}},
+    } | more
+
+
+SIZE = {"title": "Size", "kind": "choice", "options": ["small", "large"], "personal": False}
+SAMPLE = {
+    "last_name": {"title": "Last name", "kind": "text", "mandatory": True},
+    "email": {"title": "E-mail", "kind": "email", "mandatory": True},
+    "remarks": {"title": "Remarks", "kind": "long_text"},
+    "size": SIZE,
+}
+
 POLICY = Policy.model_validate(
     {
         "version": "1",
         "controller": {"name": "Example", "contact": "privacy@example.com"},
+        "authority": {"name": "Authority", "address": "Ghent", "complaint": "You may complain."},
+        "departments": {
+            each: {"title": each.title(), "contact": f"{each}@example.com"}
+            for each in ("marketing", "sales")
+        },
+        "lists": {
+            "news": {
+                "title": "News & offers",
+                "kind": "newsletter",
+                "legal_basis": "Art. 6(1)(f) GDPR",
+            }
+        },
+        "services": {
+            "sample-request": _service("Samples", "sample", fields=SAMPLE),
+            "survey": _service("Survey", "survey", group="required", further_processing="research"),
+            "newsletter": _service("Newsletter", "subscription", list="news"),
+        },
         "purposes": {
             "statistics": _purpose("analytics", "opt_out", "Art. 6(1)(f) GDPR"),
             "ads": _purpose("ads", "opt_in", "Art. 6(1)(a) GDPR"),
@@ -58,6 +102,8 @@ class Entrance:
     publisher: MemoryPublisher
     salts: Salts
     consents: MemoryConsents
+    ledger: Ledger
+    secrets: Path
     now: list[int] = field(default_factory=lambda: [NOW])
 
     async def send(
@@ -94,6 +140,16 @@ class Entrance:
         """The consent changes among it, decoded."""
         return self._published("consent-changes", "consent_change")
 
+    @property
+    def forms(self) -> list[dict[str, Any]]:
+        """The forms among it, decoded."""
+        return self._published("form-submissions", "form_submission")
+
+    @property
+    def reported(self) -> list[dict[str, Any]]:
+        """The service events among it, decoded."""
+        return self._published("service-events", "service_event")
+
     def _published(self, topic: str, record: str) -> list[dict[str, Any]]:
         return [decode(record, m.value) for t, m in self.publisher.stored if t == topic]
 
@@ -101,6 +157,26 @@ class Entrance:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load(data_dir=tmp_path, sites=SITES)
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    return POLICY
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with an empty ledger and keys, to be copied: to migrate takes a while."""
+    folder = tmp_path_factory.mktemp("template")
+    Ledger.open(f"sqlite:///{folder}/ledger.db").close()
+    prepare(folder / "secrets", POLICY)
+    return folder
+
+
+def _taken(folder: Path) -> tuple[Ledger, Forms]:
+    ledger, secrets = Ledger.open(f"sqlite:///{folder}/ledger.db"), folder / "secrets"
+    vault = Vault(Keks.under(secrets))
+    return ledger, Forms(POLICY.services, ledger, vault, partial(subject_key, secrets))
 
 
 @dataclass(frozen=True)
@@ -113,13 +189,13 @@ class Live:
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[Live]:
     loop, publisher = asyncio.new_event_loop(), MemoryPublisher()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def start() -> TestServer:
-        folder = tmp_path_factory.mktemp("live")
+        folder = copytree(template, tmp_path_factory.mktemp("live") / "data")
         unlimited = CollectorSettings(rate=1e9, burst=10**9)
         app = Collector(
             load(data_dir=folder, sites=SITES, collector=unlimited),
@@ -129,6 +205,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             new_id=lambda: "00000000-0000-4000-8000-000000000000",
             policy=POLICY,
             consents=MemoryConsents(),
+            forms=_taken(folder)[1],
+            links=partial(unsubscribe_keys, folder / "secrets"),
         ).application()
         server = TestServer(app)
         await server.start_server(**PROTOCOL)
@@ -146,13 +224,16 @@ Enter = Callable[..., Awaitable[Entrance]]
 
 
 @pytest.fixture
-def enter(aiohttp_client: AiohttpClient, tmp_path: Path) -> Enter:
+def enter(aiohttp_client: AiohttpClient, tmp_path: Path, template: Path) -> Enter:
     """Return a maker of entrances; arguments are the policy and the settings of the collector."""
 
     async def make(policy: Policy | None = POLICY, **collector: Any) -> Entrance:
         settings = load(data_dir=tmp_path, sites=SITES, collector=CollectorSettings(**collector))
         publisher, salts, now, number = MemoryPublisher(), Salts.under(tmp_path), [NOW], count(1)
         consents = MemoryConsents()
+        copytree(template, tmp_path, dirs_exist_ok=True)
+        ledger, forms = _taken(tmp_path)
+        secrets = tmp_path / "secrets"
         app = Collector(
             settings,
             publisher,
@@ -161,10 +242,13 @@ def enter(aiohttp_client: AiohttpClient, tmp_path: Path) -> Enter:
             new_id=lambda: f"00000000-0000-4000-8000-{next(number):012}",
             policy=policy,
             consents=consents,
+            forms=None if policy is None else forms,
+            links=partial(unsubscribe_keys, secrets),
         ).application()
         server = TestServer(app)
         await server.start_server(**PROTOCOL)
-        return Entrance(await aiohttp_client(server), publisher, salts, consents, now)
+        client = await aiohttp_client(server)
+        return Entrance(client, publisher, salts, consents, ledger, secrets, now)
 
     return make
 

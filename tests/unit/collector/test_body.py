@@ -3,7 +3,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from privacy.tracking import Problem, problems
+from privacy.contract import Problem
+from privacy.tracking import problems
 from streams.collector.body import (
     MOST_DEPTH,
     MOST_FAULTS,

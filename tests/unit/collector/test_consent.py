@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from privacy.consent import Consent, Decision, Standing, epoch_of
+from streams.collector.consent_store import Chosen, Notice
 
 NOW = 1_795_510_000_000
 PATH = "/v1/consent"
@@ -24,6 +25,7 @@ EVENT = {
     "consent_epoch": 3,
     "ad_ids": {"gclid": "EXAMPLE-gclid"},
 }
+UNKNOWN = {"notice_id": None, "notice_version": None}
 ADS = ["ads", "remarketing"]
 
 each_signal = pytest.mark.parametrize(
@@ -192,29 +194,34 @@ async def test_asking_costs_a_site_its_rate_too(enter: Any) -> None:
 
 
 async def test_what_a_visitor_chose_is_told_for_every_purpose(entrance: Any) -> None:
-    entrance.consents.known["shop.example", "c-1"] = Consent(
-        9,
-        {
-            "ads": Standing(Decision.GIVEN, 4, ID),
-            "statistics": Standing(Decision.OBJECTED, 9, ID),
-        },
-    )
+    standings = {
+        "ads": Standing(Decision.GIVEN, 4, ID),
+        "statistics": Standing(Decision.OBJECTED, 9, ID),
+    }
+    notices = {"ads": Notice("cookies", "2026-10"), "statistics": Notice(None, None)}
+    entrance.consents.known["shop.example", "c-1"] = Chosen(Consent(9, standings), notices)
     response = await entrance.ask("c-1")
     assert response.status == 200
     assert response.headers["Cache-Control"] == "no-store"
     assert await response.json() == {
         "purposes": {
-            "statistics": {"answer": "no", "decision": "objected", "since": 9},
-            "ads": {"answer": "yes", "decision": "given", "since": 4},
-            "remarketing": {"answer": "ask", "decision": None, "since": None},
+            "statistics": {"answer": "no", "decision": "objected", "since": 9, **UNKNOWN},
+            "ads": {
+                "answer": "yes",
+                "decision": "given",
+                "since": 4,
+                "notice_id": "cookies",
+                "notice_version": "2026-10",
+            },
+            "remarketing": {"answer": "ask", "decision": None, "since": None, **UNKNOWN},
         },
         "epoch": 9,
     }
 
 
 async def test_a_visitor_nobody_asked_is_to_be_asked(entrance: Any) -> None:
-    entrance.consents.known["blog.example", "c-1"] = Consent(
-        1, {"ads": Standing(Decision.GIVEN, 1, ID)}
+    entrance.consents.known["blog.example", "c-1"] = Chosen(
+        Consent(1, {"ads": Standing(Decision.GIVEN, 1, ID)})
     )
     answer = await (await entrance.ask("c-1")).json()
     assert {name: each["answer"] for name, each in answer["purposes"].items()} == {
@@ -275,12 +282,13 @@ async def test_under_a_signal_ads_are_answered_no_and_refused_once(
     entrance: Any, header: dict[str, str], signal: str
 ) -> None:
     standings = {each: Standing(Decision.GIVEN, 1, ID) for each in ("ads", "statistics")}
-    entrance.consents.known["shop.example", "c-1"] = Consent(1, standings)
+    entrance.consents.known["shop.example", "c-1"] = Chosen(Consent(1, standings))
     for _ in range(3):
         answer = (await (await entrance.ask("c-1", **header)).json())["purposes"]
-        assert answer["ads"] == {"answer": "no", "decision": "given", "since": 1, "because": signal}
+        given = {"decision": "given", "since": 1, **UNKNOWN}
+        assert answer["ads"] == {"answer": "no", "because": signal, **given}
         assert answer["remarketing"]["because"] == signal
-        assert answer["statistics"] == {"answer": "yes", "decision": "given", "since": 1}
+        assert answer["statistics"] == {"answer": "yes", **given}
     assert said(entrance.changes) == [("c-1", each, "refused", signal) for each in ADS]
     assert {change["notice_id"] for change in entrance.changes} == {None}
 

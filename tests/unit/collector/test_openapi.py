@@ -3,25 +3,40 @@
 from copy import deepcopy
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from privacy import consents, tracking
-from streams.collector.openapi import document
+from privacy import consent_request, tracking
+from privacy.policy import Policy
+from streams.collector import openapi
 from streams.collector.refusal import ANSWERS
 
-DOCUMENT = document(65_536)
-# The document knows no policy; what is tried must, or no change would ever be recorded.
-TRIED = deepcopy(DOCUMENT)
-TRIED["components"]["schemas"]["Change"]["properties"]["purpose"] = {"enum": ["ads", "statistics"]}
-described = schemathesis.openapi.from_dict(TRIED)
+Document = dict[str, Any]
 
 # What a schema cannot say (times near now, ids only with consent) may be refused though it fits.
 EXCLUDED = [positive_data_acceptance]
 
 
-@described.parametrize()
+@pytest.fixture(scope="session")
+def document(policy: Policy) -> Document:
+    return openapi.document(65_536, policy.services, links=True)
+
+
+@pytest.fixture(scope="session")
+def described(document: Document) -> Any:
+    """What is tried knows the purposes, or no change would ever be recorded."""
+    tried = deepcopy(document)
+    change = tried["components"]["schemas"]["Change"]
+    change["properties"]["purpose"] = {"enum": ["ads", "statistics"]}
+    return schemathesis.openapi.from_dict(tried)
+
+
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@schema.parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_collector_does_what_its_document_says(case: Any, live: Any) -> None:
     case.call_and_validate(
@@ -31,13 +46,20 @@ def test_the_collector_does_what_its_document_says(case: Any, live: Any) -> None
     )
 
 
-async def test_the_collector_serves_the_document(entrance: Any) -> None:
-    assert await (await entrance.client.get("/openapi.json")).json() == DOCUMENT
+async def test_the_collector_serves_the_document(entrance: Any, document: Document) -> None:
+    assert await (await entrance.client.get("/openapi.json")).json() == document
 
 
-def test_the_document_names_every_field_and_answer() -> None:
-    schemas = DOCUMENT["components"]["schemas"]
+def test_the_document_names_every_field_and_answer(document: Document, policy: Policy) -> None:
+    schemas, paths = document["components"]["schemas"], document["paths"]
     assert schemas["Event"]["properties"].keys() == tracking.FIELDS.keys()
-    assert schemas["Change"]["properties"].keys() == consents.FIELDS.keys()
-    answers = {answer.status for answer in ANSWERS.values()} | {202}
-    assert set(map(int, DOCUMENT["paths"]["/v1/events"]["post"]["responses"])) == answers
+    assert schemas["Change"]["properties"].keys() == consent_request.FIELDS.keys()
+    assert {f"/v1/forms/{name}" for name in policy.services} <= paths.keys()
+    answers = {str(answer.status) for answer in ANSWERS.values()} | {"202"}
+    routes = [paths[path]["post"] for path in ("/v1/events", "/v1/forms/survey")]
+    assert {status for route in routes for status in route["responses"]} == answers
+
+
+def test_without_services_and_links_there_are_none() -> None:
+    paths = openapi.document(65_536)["paths"]
+    assert not [path for path in paths if "forms" in path or "unsubscribe" in path]

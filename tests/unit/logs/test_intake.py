@@ -14,8 +14,8 @@ from lethe.logs.ingest import log_name
 from lethe.logs.place import Place
 from lethe.logs.source import Source, unzipped
 from lethe.tally import SHOWN, Tally
+from privacy.contract import Problem
 from privacy.pseudonym import Salt, visitor_hash
-from privacy.tracking import Problem
 from schemas.codec import decode
 from sinks.kafka import NotStoredError
 from sinks.publish import MemoryPublisher, Message, Stored

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lethe.logs.parse import parse
-from privacy.tracking import Problem
+from privacy.contract import Problem
 
 AT = 1_792_665_000_000  # 2026-10-22T10:30:00Z
 TIME = b"[22/Oct/2026:12:30:00 +0200]"

@@ -1,22 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 # The lines are counted by the tests: put new ones at the end.
-TEXT = """\
-version = "1"
-[controller]
-name = "Example Trading"
-contact = "privacy@www.example"
-[purposes.reading]
-title = "Seeing which pages are read"
-covers = "analytics"
-mode = "opt_out"
-legal_basis = "Art. 6(1)(f) GDPR"
-[purposes.ads]
-title = "Measuring advertisements"
-covers = "ads"
-mode = "opt_in"
-legal_basis = "Art. 6(1)(a) GDPR"
-
+TEXT = (
+    (Path(__file__).parents[1] / "policy.toml").read_text()
+    + """
 [audiences.buyers]
 sites = ["shop.example"]
 pages = [
@@ -41,7 +30,74 @@ id = "ex4mp1"
 [[providers.x.conversions]]
 page = "/thanks*"
 id = "ex4mp2"
+
+[authority]
+name = "Example Authority"
+address = "2 Example Avenue"
+complaint = "You may complain here (Art. 77 GDPR)."
+[departments.sales]
+title = "Sales"
+contact = "sales@shop.example"
+[lists.news]
+title = "Newsletter"
+kind = "newsletter"
+legal_basis = "Art. 6(1)(f) GDPR"
+[services.sample]
+title = "Samples"
+life_cycle = "sample"
+departments = ["sales"]
+legal_basis = "Art. 6(1)(b) GDPR"
+purposes = ["Delivering samples"]
+recipients = ["the carrier"]
+deadline_hours = 48
+[services.sample.fields.email]
+title = "E-mail address"
+kind = "email"
+mandatory = true
+[services.sample.fields.size]
+title = "Size"
+kind = "choice"
+options = ["small", "large"]
+personal = false
+[services.news]
+title = "Newsletter"
+life_cycle = "subscription"
+departments = ["sales"]
+legal_basis = "Art. 6(1)(f) GDPR"
+purposes = ["Telling news"]
+list = "news"
+fields.email = { title = "E-mail address", kind = "email", mandatory = true }
+[services.visit]
+title = "Come and see"
+life_cycle = "registration"
+departments = ["sales"]
+legal_basis = "Art. 6(1)(b) GDPR"
+purposes = ["Holding events"]
+group = "required"
+fields.name = { title = "Name", kind = "text", guest_list = true, badge = true }
+[services.poll]
+title = "Survey"
+life_cycle = "survey"
+departments = ["sales"]
+legal_basis = "Art. 6(1)(b) GDPR"
+purposes = ["Market research"]
+further_processing = "comparing years"
+fields.answer = { title = "Answer", kind = "long_text" }
+
+[holders.crm]
+title = "Customer database"
+services = ["sample"]
+third_country = "US"
+safeguard = "standard contractual clauses"
+[activities.guard]
+title = "Guarding our systems"
+legal_basis = "Art. 6(1)(f) GDPR"
+purposes = ["Finding abuse"]
+persons = ["visitors"]
+data = ["page and status"]
+kept_until = "a day is over"
 """
+)
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from privacy.lifecycle import LifeCycleName
+from privacy.policy import FieldKind, ListKind
 from streams.policy import PolicyError, parse
 
 POLICIES = Path(__file__).parents[3] / "deploy" / "policy"
@@ -103,14 +106,33 @@ def test_the_minimal_policy_is_the_least() -> None:
         assert problems(written([pair for pair in leaves(content) if pair[0] != gone])), gone
 
 
-def test_the_reference_policy_uses_every_key_and_provider() -> None:
+def parts(part: BaseModel) -> Iterator[BaseModel]:
+    """Yield a part of a policy and all below it."""
+    yield part
+    for _, value in part:
+        for each in value.values() if isinstance(value, Mapping) else [value]:
+            if isinstance(each, BaseModel):
+                yield from parts(each)
+
+
+def test_the_reference_policy_uses_every_key_provider_and_life_cycle() -> None:
     policy = parse((POLICIES / "reference.toml").read_text(), "reference.toml")
     used = {key for keys, _ in LEAVES for key in keys}
-    parts = [policy, policy.controller, *policy.purposes.values(), *policy.audiences.values()]
-    for part in [*parts, *policy.providers.values()]:
+    for part in parts(policy):
         assert set(type(part).model_fields) <= used
     assert list(policy.providers) == ["ga4", "google-ads", "linkedin", "meta", "x"]
-    assert {site for each in policy.providers.values() for site in each.sites} == {
-        "shop.example",
-        "www.example",
-    }
+    services = policy.services.values()
+    assert {each.life_cycle for each in services} == set(LifeCycleName)
+    assert {each.list for each in services} - {None} == set(policy.lists)
+    assert {each.kind for each in policy.lists.values()} == set(ListKind)
+    assert {each.kind for service in services for each in service.fields.values()} == set(FieldKind)
+
+
+def test_the_reference_policy_asks_for_what_the_promises_name() -> None:
+    """S1: title, names, job, company, place and address are mandatory where a person is served."""
+    policy = parse((POLICIES / "reference.toml").read_text(), "reference.toml")
+    names = {"title", "first_name", "last_name", "job_title", "company", "city", "country", "email"}
+    for each in ("contest", "sample-request", "information-request", "event-registration",
+                 "job-application", "survey"):  # fmt: skip
+        fields = policy.services[each].fields
+        assert names <= {name for name, field in fields.items() if field.mandatory}

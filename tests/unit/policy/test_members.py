@@ -62,6 +62,17 @@ def test_a_star_is_anything_and_nothing_else_is_special() -> None:
     assert not matches("/tea", ())
 
 
+def test_holders_are_those_that_hold_the_service(text: str) -> None:
+    policy = parse(text, "p.toml")
+    assert policy.holders_of("sample") == ("crm",)
+    assert policy.holders_of("news") == ()
+
+
+def test_the_address_of_a_case_is_in_the_field_of_that_kind(text: str) -> None:
+    services = parse(text, "p.toml").services
+    assert (services["sample"].email, services["visit"].email) == ("email", None)
+
+
 def test_purposes_are_found_by_what_they_cover(text: str) -> None:
     policy = parse(text, "p.toml")
     assert list(policy.covering(Covers.ADS)) == ["ads"]

@@ -22,7 +22,7 @@ NAME = "is not a name; use lower-case letters, digits and -, a letter first, 40 
 PAGE = "is not the path of pages; begin with / and write * for anything, no query or fragment"
 EVENT = "is no event's name; use lower-case letters, digits and _ . : -, 64 at most"
 TABLE = "is not a table; give it a [section] of its own"
-FIELDS = "purpose, sites, pages, conversions, audiences, user_agent"
+FIELDS = "third_country, safeguard, purpose, sites, pages, conversions, audiences, user_agent"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,230 @@ FIELDS = "purpose, sites, pages, conversions, audiences, user_agent"
                 "25: providers.meta: is told nothing; write pages = true or audiences, "
                 "or take the provider out"
             ),
+        ),
+        # Who asks for data says where to complain, and in whose hands they come.
+        (
+            (
+                '[authority]\nname = "Example Authority"\naddress = "2 Example Avenue"\n'
+                'complaint = "You may complain here (Art. 77 GDPR)."\n'
+            ),
+            "",
+            (
+                "48: services: need an [authority], where people may complain "
+                "(Art. 13(2)(d) GDPR); name it"
+            ),
+        ),
+        ('address = "2 Example Avenue"', "", "41: authority.address: is missing; write it"),
+        (
+            'address = "2 Example Avenue"',
+            'address = "2 Example Avenue"\nfax = "1"',
+            (
+                "44: authority.fax: is no key here; "
+                "those are name, address, complaint, phone, email, website"
+            ),
+        ),
+        (
+            "[departments.sales]",
+            "[departments.rights]",
+            "45: departments.rights: is the name of the key for people's rights; choose another",
+        ),
+        (
+            'departments = ["sales"]',
+            'departments = ["sales", "care"]',
+            "55: services.sample.departments[1]: is none; describe it in [departments.care]",
+        ),
+        (
+            'departments = ["sales"]',
+            'departments = ["sales", "sales"]',
+            "55: services.sample.departments: lists something twice; once is enough",
+        ),
+        (
+            'services = ["sample"]',
+            'services = ["sampel"]',
+            "96: holders.crm.services[0]: is no service; describe it in [services.sampel]",
+        ),
+        (
+            'third_country = "US"',
+            'third_country = "usa"',
+            "97: holders.crm.third_country: is no country's code; write two capitals, as US",
+        ),
+        (
+            'third_country = "US"',
+            'third_country = "NL"',
+            ("97: holders.crm.third_country: is no third country; take it out, with the safeguard"),
+        ),
+        (
+            'safeguard = "standard contractual clauses"',
+            "",
+            (
+                "94: holders.crm.safeguard: is missing; "
+                "say what protects the data there (Art. 45, 46 or 49 GDPR)"
+            ),
+        ),
+        (
+            'third_country = "US"',
+            "",
+            (
+                "98: holders.crm.safeguard: is for a third country; "
+                "name it as third_country, or take this out"
+            ),
+        ),
+        (
+            'version = "1"\n',
+            'version = "1"\nsites = ["shop.example"]\n',
+            "34: providers.x.sites[1]: is none of the policy's; add it to sites",
+        ),
+        # Services and their forms.
+        (
+            'life_cycle = "sample"',
+            'life_cycle = "gift"',
+            (
+                "54: services.sample.life_cycle: is none of those known; write 'contest', "
+                "'sample', 'information', 'event', 'registration', 'invitation', 'application', "
+                "'survey', 'feedback' or 'subscription'"
+            ),
+        ),
+        (
+            'legal_basis = "Art. 6(1)(b) GDPR"',
+            'legal_basis = "because"',
+            (
+                "56: services.sample.legal_basis: names no legal basis; "
+                "write one of Art. 6(1)(a) GDPR to Art. 6(1)(f) GDPR"
+            ),
+        ),
+        (
+            "deadline_hours = 48",
+            'deadline_hours = "48"',
+            (
+                "59: services.sample.deadline_hours: is not a whole number; "
+                "write one, without quotes"
+            ),
+        ),
+        (
+            "deadline_hours = 48",
+            "deadline_hours = 0",
+            "59: services.sample.deadline_hours: is too small; write 1 at least",
+        ),
+        (
+            "deadline_hours = 48",
+            "deadline_hours = 721",
+            "59: services.sample.deadline_hours: is too large; write 720 at most",
+        ),
+        (
+            "deadline_hours = 48",
+            'list = "news"',
+            "59: services.sample.list: is what a subscription has; take it out",
+        ),
+        (
+            "deadline_hours = 48",
+            'further_processing = "looking at them"',
+            "59: services.sample.further_processing: is for surveys and feedback; take it out",
+        ),
+        (
+            "[services.sample.fields.size]",
+            "[services.sample.fields.Size]",
+            (
+                "64: services.sample.fields.Size: is no field's name; use lower-case letters, "
+                "digits and _, a letter first, 40 at most"
+            ),
+        ),
+        (
+            'kind = "choice"\noptions = ["small", "large"]\n',
+            'kind = "choice"\n',
+            (
+                "64: services.sample.fields.size.options: are what a choice has; "
+                'write them with kind = "choice", and only there'
+            ),
+        ),
+        (
+            'kind = "choice"\n',
+            'kind = "number"\n',
+            (
+                "67: services.sample.fields.size.options: are what a choice has; "
+                'write them with kind = "choice", and only there'
+            ),
+        ),
+        (
+            'kind = "choice"\noptions = ["small", "large"]\n',
+            'kind = "text"\n',
+            (
+                "67: services.sample.fields.size.personal: is true for what people write freely; "
+                "take it out, or use another kind"
+            ),
+        ),
+        (
+            'kind = "choice"\noptions = ["small", "large"]\npersonal = false\n',
+            'kind = "email"\n',
+            (
+                "66: services.sample.fields.size.kind: is a second e-mail address; "
+                "a case is one person's, so keep one"
+            ),
+        ),
+        (
+            "personal = false",
+            "badge = true",
+            (
+                "68: services.sample.fields.size.badge: "
+                "is for registrations and invitations; take it out"
+            ),
+        ),
+        (
+            'fields.answer = { title = "Answer", kind = "long_text" }',
+            "fields = {}",
+            "92: services.poll.fields: is empty; list one at least",
+        ),
+        (
+            'list = "news"',
+            'list = "nwes"',
+            "75: services.news.list: is no list; describe it in [lists.nwes]",
+        ),
+        (
+            'list = "news"\n',
+            "",
+            ("69: services.news.list: is missing; name the one of [lists] that is subscribed to"),
+        ),
+        (
+            'kind = "email", mandatory = true }',
+            'kind = "email" }',
+            (
+                "76: services.news.fields: have no e-mail address to write to; "
+                "add a mandatory field of that kind"
+            ),
+        ),
+        (
+            'group = "required"',
+            'group = "optional"',
+            (
+                "83: services.visit.group: is the event, which there must be one of; "
+                'write "required"'
+            ),
+        ),
+        (
+            (
+                'life_cycle = "registration"\ndepartments = ["sales"]\n'
+                'legal_basis = "Art. 6(1)(b) GDPR"\npurposes = ["Holding events"]\n'
+                'group = "required"\nfields.name = { title = "Name", kind = "text", '
+                "guest_list = true, badge = true }"
+            ),
+            (
+                'life_cycle = "event"\ndepartments = ["sales"]\n'
+                'legal_basis = "Art. 6(1)(b) GDPR"\npurposes = ["Holding events"]\n'
+                'group = "required"\nfields.capacity = { title = "Seats", kind = "number" }'
+            ),
+            (
+                "84: services.visit.fields.capacity: is what the organiser decides; "
+                'write kind = "number" and personal = false'
+            ),
+        ),
+        (
+            "legal_basis",
+            "data = [3]\nlegal_basis",
+            "9: purposes.reading.data[0]: is not text; put it in quotes",
+        ),
+        (
+            'kept_until = "a day is over"',
+            "",
+            "99: activities.guard.kept_until: is missing; write it",
         ),
     ],
 )

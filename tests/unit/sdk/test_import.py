@@ -28,4 +28,10 @@ def test_publisher_imports_nothing_of_the_pipeline() -> None:
 
 def test_lethe_alone_imports_not_even_kafka() -> None:
     """The command line lives in the same package and must start quickly."""
-    assert not modules_after("import lethe") & (HEAVY | {"kafka", "fastavro"})
+    assert not modules_after("import lethe") & (HEAVY | {"kafka", "fastavro", "cryptography"})
+
+
+def test_case_reader_imports_nothing_of_the_pipeline() -> None:
+    found = modules_after("from lethe import CaseReader")
+    assert {"kafka", "fastavro", "cryptography"} <= found
+    assert not found & (HEAVY | {"streams", "privacy"})

@@ -1,0 +1,28 @@
+"""Rows of a ledger or topic as commands show them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+Row = Mapping[str, str | int | None]
+
+
+def iso(moment: int | None) -> str | None:
+    """Return milliseconds since 1970 as ISO 8601 in UTC."""
+    if moment is None:
+        return None
+    text = datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def print_rows(rows: Sequence[Row], title: str) -> None:
+    """Print rows under their names: what is in brackets is no markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    Console().print(table)

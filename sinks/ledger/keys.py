@@ -1,0 +1,136 @@
+"""Wrapped keys of cases, and who asked for which (S2). Times are milliseconds since 1970."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, bindparam, delete, select, text, update
+
+from sinks.ledger.tables import case_keys, cases, deletions, key_uses
+from sinks.ledger.upsert import insert
+
+GIVEN, REFUSED = "given", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """That a department asked for the key of a case, and whether it was given."""
+
+    case_id: str
+    department: str
+    at: int
+    outcome: str
+
+
+_CAME = select(cases.c.case_id).where(cases.c.case_id == case_keys.c.case_id).exists()
+
+
+def share(connection: Connection) -> None:
+    """Have ``stand_alone`` wait for the end of this transaction. SQLite's writers do anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE case_keys IN ROW EXCLUSIVE MODE"))
+
+
+def stand_alone(connection: Connection) -> None:
+    """Wait for the end of every transaction that has called ``share``, and hold up new ones."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE case_keys IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def add(connection: Connection, case_id: str, wrapped: Mapping[str, bytes], at: int) -> bool:
+    """Keep a case's key as wrapped for each department; False: it has one, which stays.
+
+    The first department must be the same each time: of two that add at once, it lets one wait.
+    """
+    rows = [
+        {"case_id": case_id, "department": department, "wrapped": each, "made_at": at}
+        for department, each in wrapped.items()
+    ]
+    first = insert(connection, case_keys).values(rows[0]).on_conflict_do_nothing()
+    if connection.execute(first.returning(case_keys.c.case_id)).first() is None:
+        return False
+    if rows[1:]:
+        connection.execute(insert(connection, case_keys), rows[1:])
+    return True
+
+
+def is_deleted(connection: Connection, case_id: str) -> bool:
+    """Tell whether a case was deleted, or is being."""
+    query = select(deletions.c.case_id).where(deletions.c.case_id == case_id)
+    return connection.execute(query).first() is not None
+
+
+def wrapped_for(
+    connection: Connection, department: str, case_ids: Collection[str]
+) -> dict[str, bytes]:
+    """Return the keys of about a thousand cases as wrapped for a department."""
+    query = select(case_keys.c.case_id, case_keys.c.wrapped).where(
+        case_keys.c.department == department, case_keys.c.case_id.in_(case_ids)
+    )
+    return {row.case_id: bytes(row.wrapped) for row in connection.execute(query)}
+
+
+def services_of(connection: Connection, case_ids: Collection[str]) -> dict[str, str]:
+    """Return the services of those of about a thousand cases that are kept and readable."""
+    query = (
+        select(cases.c.case_id, cases.c.service)
+        .where(cases.c.case_id.in_(case_ids))
+        .where(select(case_keys.c.case_id).where(case_keys.c.case_id == cases.c.case_id).exists())
+    )
+    return {row.case_id: row.service for row in connection.execute(query)}
+
+
+def after(
+    connection: Connection, department: str, case_id: str, limit: int
+) -> Sequence[tuple[str, bytes]]:
+    """Return up to ``limit`` of a department's wrapped keys, of cases behind ``case_id``."""
+    query = (
+        select(case_keys.c.case_id, case_keys.c.wrapped)
+        .where(case_keys.c.department == department, case_keys.c.case_id > case_id)
+        .order_by(case_keys.c.case_id)
+        .limit(limit)
+    )
+    return [(row.case_id, bytes(row.wrapped)) for row in connection.execute(query)]
+
+
+def rewrap(connection: Connection, department: str, wrapped: Mapping[str, bytes]) -> None:
+    """Keep keys as wrapped anew, of those cases that still have one."""
+    if wrapped:
+        connection.execute(
+            update(case_keys)
+            .where(case_keys.c.case_id == bindparam("_case"), case_keys.c.department == department)
+            .values(wrapped=bindparam("_wrapped")),
+            [{"_case": case_id, "_wrapped": each} for case_id, each in wrapped.items()],
+        )
+
+
+def shred(connection: Connection, case_ids: Collection[str]) -> None:
+    """Delete the keys of about a thousand cases. Gone for good after ``Ledger.checkpoint``."""
+    connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids)))
+
+
+def orphans(connection: Connection, before: int, limit: int) -> list[str]:
+    """Return up to ``limit`` cases whose key was made before then, and that never came.
+
+    Looks at every case.
+    """
+    query = select(case_keys.c.case_id).where(case_keys.c.made_at < before, ~_CAME)
+    return list(connection.scalars(query.distinct().limit(limit)))
+
+
+def shred_orphans(connection: Connection, case_ids: Collection[str]) -> None:
+    """Delete the keys of those of about a thousand cases that still did not come."""
+    connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids), ~_CAME))
+
+
+def record_uses(connection: Connection, uses: Sequence[Use]) -> None:
+    """Keep who asked for which key."""
+    if uses:
+        new = insert(connection, key_uses).on_conflict_do_nothing()
+        connection.execute(new, [asdict(each) for each in uses])
+
+
+def uses_of(connection: Connection, case_id: str) -> list[Use]:
+    """Return who asked for a case's key, the earliest first."""
+    query = select(key_uses).where(key_uses.c.case_id == case_id)
+    rows = connection.execute(query.order_by(key_uses.c.at, key_uses.c.department)).mappings()
+    return [Use(**row) for row in rows]

@@ -1,0 +1,128 @@
+"""What a service event makes of a case, and who is told: no I/O, so that lane and closures agree.
+
+The life cycles themselves are tables in ``privacy.lifecycle``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from privacy.lifecycle import LIFE_CYCLES, CaseState, ServiceEvent, step
+from privacy.outcome import Reason
+from privacy.policy import Policy, Service
+from privacy.unsubscribe import Keys, token
+from sinks.ledger import cases
+from sinks.ledger.cases import Case, Deletion
+from sinks.ledger.outbox import Message
+from streams import metrics
+from streams.cases.records import case_record, notice_record, subscribed_record
+from streams.ids import made_id
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A case as it is now, what is sent of it, and its deletion if it ended."""
+
+    case: Case
+    messages: Sequence[Message]
+    deletion: Deletion | None
+
+
+class Transitions:
+    """The policy's services, and the topics that tell of their cases."""
+
+    def __init__(
+        self, policy: Policy, topic_of: Callable[[str], str], links: Callable[[], Keys]
+    ) -> None:
+        """Take ``topic_of`` to name a topic of the catalogue as the broker has it.
+
+        ``links`` returns the keys of the links that end subscriptions.
+        """
+        self._policy = policy
+        self._topic_of = topic_of
+        self._links = links
+
+    def enter(self, case: Case) -> Change:
+        """Tell the departments of a new case, and its subject where the life cycle does.
+
+        Of a subscription the mail system is told too, with the link that ends it (S5).
+        """
+        change = self._to(case, case.state, None, case.case_id, case.changed_at)
+        list_ = self._policy.services[case.service].list
+        if list_ is None:
+            return change
+        value = subscribed_record(case, list_, token(self._links(), case.case_id, case.service))
+        told = Message(self._topic_of("mailing-changes"), case.case_id.encode(), value)
+        return replace(change, messages=[*change.messages, told])
+
+    def after(self, case: Case, event: ServiceEvent, cause_id: str, at: int) -> Change | Reason:
+        """Return what ``event`` makes of a case at ``at``, or why it is refused.
+
+        ``cause_id`` is the event's id.
+        """
+        life_cycle = self._policy.services[case.service].life_cycle
+        state = step(life_cycle, case.state, event, further=case.further is not None)
+        if isinstance(state, Reason):
+            return state
+        return self._to(case, state, event, cause_id, at)
+
+    def timeout(self, case: Case) -> ServiceEvent:
+        """Return the event that ends the present state of a case by itself."""
+        life_cycle = self._policy.services[case.service].life_cycle
+        return LIFE_CYCLES[life_cycle].timeouts[case.state][1]
+
+    def _to(
+        self, case: Case, state: CaseState, event: ServiceEvent | None, cause_id: str, at: int
+    ) -> Change:
+        service = self._policy.services[case.service]
+        life_cycle = LIFE_CYCLES[service.life_cycle]
+        timeout = life_cycle.timeouts.get(state)
+        now = replace(
+            case,
+            state=state,
+            changed_at=at,
+            due_at=None if timeout is None else at + timeout[0],
+            further=None if event is ServiceEvent.CONSENT_WITHDRAWN else case.further,
+        )
+        ended = state is CaseState.ENDED
+        messages = [] if ended else list(self._told(now, service))
+        if (kind := life_cycle.notices.get((event, state))) is not None:
+            value = notice_record(now, kind, cause_id)
+            messages.append(Message(self._topic_of("notices"), case.case_id.encode(), value))
+        deletion = self._deletion(now, service, event, cause_id) if ended else None
+        return Change(now, messages, deletion)
+
+    def _told(self, case: Case, service: Service) -> Iterator[Message]:
+        for department in service.departments:
+            yield Message(
+                self._topic_of(f"cases-{department}"),
+                case.case_id.encode(),
+                case_record(case, department),
+            )
+
+    def _deletion(
+        self, case: Case, service: Service, event: ServiceEvent | None, cause_id: str
+    ) -> Deletion:
+        return Deletion(
+            deletion_id=made_id("deletion", case.case_id),
+            case_id=case.case_id,
+            service=case.service,
+            departments=list(service.departments),
+            holders=list(self._policy.holders_of(case.service)),
+            cause=event or "",
+            cause_id=cause_id,
+            requested_at=case.changed_at,
+            deadline=case.changed_at + service.deadline_hours * HOUR_MS,
+        )
+
+
+def keep(connection: Connection, changes: Sequence[Change]) -> None:
+    """Keep what cases have become; of one that changed twice, the last."""
+    last = {each.case.case_id: each.case for each in changes}
+    cases.move(connection, list(last.values()))
+    cases.end(connection, [each.deletion for each in changes if each.deletion is not None])
+    for each in changes:
+        metrics.CASES_CHANGED.labels(each.case.service, each.case.state).inc()

@@ -1,0 +1,61 @@
+"""Deletion: from the end of a case to its certificate. The worker's loops for it need a policy."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from sinks.signing import Signer, SigningError
+from streams.deletion.announce import Announcement
+from streams.deletion.certify import Certifier
+from streams.deletion.overdue import ALERTS, Overdue
+from streams.deletion.receipts import RECEIPTS, ReceiptsLane
+from streams.deletion.shred import Shredder
+from streams.settings import SettingsError
+from streams.shared import Shared, now
+
+
+def delete(shared: Shared, stop: threading.Event) -> None:
+    """Make cases that are over unreadable, and tell the broker."""
+    announcement = Announcement(shared.known_policy, shared.settings.topic)
+    certifier = _certifier(shared)
+    Shredder(shared.ledger, shared.producer(), announcement, certifier, now).run(stop)
+
+
+def receipts(shared: Shared, stop: threading.Event) -> None:
+    """Run the receipts lane."""
+    ReceiptsLane(
+        shared.settings.topic(RECEIPTS),
+        shared.settings.topic("dead-letters"),
+        shared.ledger,
+        _certifier(shared),
+        consumer=shared.consumer("receipts"),
+        producer=shared.producer(),
+        clock=now,
+    ).run(stop)
+
+
+def overdue(shared: Shared, stop: threading.Event) -> None:
+    """Look for deletions that should be done."""
+    Overdue(shared.settings.topic(ALERTS), shared.ledger, shared.producer(), now).run(stop)
+
+
+def _certifier(shared: Shared) -> Certifier:
+    policy = shared.known_policy
+    try:
+        signer = Signer.under(shared.settings.secrets)
+    except SigningError as error:
+        raise SettingsError(f"{error}; lethe keys init makes one") from None
+    return Certifier(
+        shared.ledger,
+        signer,
+        controller=policy.controller.name,
+        policy=policy.version,
+        clock=now,
+    )
+
+
+# By the name that ``lethe worker --only`` takes.
+LOOPS: Mapping[str, Callable[[Shared, threading.Event], None]] = {
+    "delete": delete,
+    "receipts": receipts,
+    "overdue": overdue,
+}

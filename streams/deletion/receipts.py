@@ -1,0 +1,97 @@
+"""The receipts lane: what holders outside say became of deletions (S3, S20)."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, Message
+from sqlalchemy import Connection
+
+from privacy.certificate import Outcome as Erasure
+from privacy.certificate import Receipt
+from privacy.outcome import Reason, Reject
+from schemas.codec import WireError, decode
+from sinks.kafka import BatchProducer
+from sinks.ledger import deletion, outbox
+from sinks.ledger.cases import Deletion
+from sinks.ledger.ledger import Ledger
+from streams.deletion.certify import Certifier
+from streams.lanes.ledgered import LedgeredLane, Outcome
+from streams.lanes.rejects import dead_letter
+
+RECEIPTS = "deletion-receipts"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A receipt, and what it says it is of."""
+
+    deletion_id: str
+    case_id: str
+    receipt: Receipt
+
+
+class ReceiptsLane:
+    """Runs until told to stop. One thread, one consumer."""
+
+    name = "receipts"
+
+    def __init__(
+        self,
+        topic: str,
+        dead_letters: str,
+        ledger: Ledger,
+        certifier: Certifier,
+        *,
+        consumer: Consumer,
+        producer: BatchProducer,
+        clock: Callable[[], int],
+    ) -> None:
+        """Take ``clock`` to tell the milliseconds since 1970."""
+        self._dead_letters = dead_letters
+        self._certifier = certifier
+        self._clock = clock
+        self._lane = LedgeredLane(
+            self.name, [topic], ledger, self._take, consumer=consumer, producer=producer
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``; while the ledger is away, wait for it."""
+        self._lane.run(stop)
+
+    def _take(self, connection: Connection, messages: Sequence[Message]) -> list[Outcome]:
+        """Keep receipts, and complete what they were the last of."""
+        read = [_read(message) for message in messages]
+        ids = {each.deletion_id for each in read if isinstance(each, Said)}
+        known = deletion.asked(connection, ids)
+        judged = [each if isinstance(each, Reject) else _judge(each, known) for each in read]
+        good = [each for each in judged if isinstance(each, Said)]
+        deletion.receive(connection, [(each.deletion_id, each.receipt) for each in good])
+        self._certifier.complete(connection, {each.deletion_id for each in good})
+        return [self._outcome(*both) for both in zip(messages, judged, strict=True)]
+
+    def _outcome(self, message: Message, judged: Said | Reject) -> Outcome:
+        if isinstance(judged, Said):
+            return Outcome()
+        value = dead_letter(message, judged, self.name, self._clock())
+        return Outcome([outbox.Message(self._dead_letters, b"", value)], judged)
+
+
+def _read(message: Message) -> Said | Reject:
+    try:
+        content = decode("deletion_receipt", message.value())
+    except WireError as error:
+        return Reject(Reason(error.fault), "read")
+    at = int(content["at"].timestamp() * 1000)
+    receipt = Receipt(content["holder"], Erasure(content["outcome"]), at)
+    return Said(content["deletion_id"], content["case_id"], receipt)
+
+
+def _judge(said: Said, known: Mapping[str, Deletion]) -> Said | Reject:
+    """Refuse a receipt of what nobody asked for, or from somebody who was not asked."""
+    asked = known.get(said.deletion_id)
+    if asked is None or asked.case_id != said.case_id:
+        return Reject(Reason.UNKNOWN_CASE, "judge", ("deletion_id", "case_id"))
+    if said.receipt.holder not in asked.holders:
+        return Reject(Reason.UNKNOWN_CASE, "judge", ("holder",))
+    return said

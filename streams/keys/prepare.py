@@ -1,0 +1,27 @@
+"""Make the keys and tokens that a policy's departments and its forms need."""
+
+from pathlib import Path
+
+from privacy.policy import RIGHTS, Policy
+from sinks import signing
+from sinks.keys import intake
+from sinks.keys.keks import Keks
+from streams.keys import tokens
+
+
+def prepare(secrets: Path, policy: Policy | None) -> list[str]:
+    """Make what is missing, for its owner alone; return the files that were made.
+
+    Without a department there is nothing to read, and nothing is made.
+    """
+    departments = [] if policy is None else list(policy.departments)
+    if not departments:
+        return []
+    keks = Keks.under(secrets).make_missing([RIGHTS, *departments])
+    made = tokens.make_missing(secrets / tokens.FOLDER, departments)
+    return [
+        *(f"keks/{each}" for each in keks),
+        *(f"{tokens.FOLDER}/{each}" for each in made),
+        *intake.make_missing(secrets),
+        *signing.make_missing(secrets),
+    ]

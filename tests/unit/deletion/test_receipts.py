@@ -1,0 +1,121 @@
+"""What holders say reaches the ledger once, and completes what waited for it (S3, S20)."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from schemas.codec import decode, encode
+from sinks.ledger import deletion, tables
+from sinks.ledger.ledger import Ledger
+from streams.deletion.certify import Certifier
+from streams.deletion.receipts import ReceiptsLane
+
+NOW = 1_795_000_000_000
+
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def say(broker: Any) -> Say:
+    def said(case_id: str, holder: str, outcome: str = "done", **more: Any) -> None:
+        receipt = {
+            "receipt_id": f"r-{holder}", "deletion_id": f"d-{case_id}", "case_id": case_id,
+            "holder": holder, "outcome": outcome, "at": NOW, **more,
+        }  # fmt: skip
+        broker.put("deletion-receipts", case_id.encode(), encode("deletion_receipt", receipt))
+
+    return said
+
+
+@pytest.fixture
+def run(ledger: Ledger, certifier: Certifier, broker: Any) -> Callable[[], None]:
+    def read_all() -> None:
+        stop = threading.Event()
+        ReceiptsLane(
+            "deletion-receipts", "dead-letters", ledger, certifier,
+            consumer=broker.consumer(stop.set), producer=broker.producer(), clock=lambda: NOW,
+        ).run(stop)  # fmt: skip
+
+    return read_all
+
+
+def complete(ledger: Ledger, case_id: str) -> bool:
+    with ledger.reading() as connection:
+        found = deletion.show(connection, case_id)
+    assert found is not None
+    assert (found.completed_at is None) == (found.certificate is None)
+    return found.completed_at is not None
+
+
+def refused(broker: Any) -> list[tuple[str, list[str]]]:
+    letters = [decode("dead_letter", each) for each in broker.values("dead-letters")]
+    return [(each["reason"], each["fields"]) for each in letters]
+
+
+def test_the_last_receipt_completes_a_deletion(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
+) -> None:
+    ask("a", ["crm", "mail"])
+    ask("b", ["crm"])
+    say("a", "crm")
+    run()
+    assert not complete(ledger, "a")
+    say("a", "mail", "nothing_held")
+    say("b", "crm", "failed")
+    run()
+    assert complete(ledger, "a")
+    assert not complete(ledger, "b")
+    say("b", "crm")
+    run()
+    assert complete(ledger, "b")
+    assert not refused(broker)
+
+
+def test_receipts_that_come_again_change_nothing(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
+) -> None:
+    ask("a", ["crm"])
+    say("a", "crm")
+    run()
+    with ledger.transaction() as connection:
+        before = deletion.show(connection, "a")
+        connection.execute(tables.positions.delete())
+    broker.committed.clear()
+    say("a", "crm", "failed")
+    run()
+    with ledger.reading() as connection:
+        assert deletion.show(connection, "a") == before
+
+
+@pytest.mark.parametrize(
+    ("case_id", "holder", "more", "fields"),
+    [
+        ("unknown", "crm", {}, ["deletion_id", "case_id"]),
+        ("a", "crm", {"deletion_id": "d-b"}, ["deletion_id", "case_id"]),
+        ("a", "stranger", {}, ["holder"]),
+    ],
+)
+def test_a_receipt_that_nobody_asked_for_is_refused(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any,
+    case_id: str, holder: str, more: dict[str, Any], fields: list[str],
+) -> None:  # fmt: skip
+    ask("a", ["crm"])
+    ask("b", ["crm"])
+    say(case_id, holder, **more)
+    run()
+    assert refused(broker) == [("unknown_case", fields)]
+    assert not complete(ledger, "a")
+    assert not complete(ledger, "b")
+
+
+def test_what_cannot_be_read_is_refused_and_the_rest_goes_on(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
+) -> None:
+    ask("a", ["crm"])
+    broker.put("deletion-receipts", b"a", b"nothing of ours")
+    say("a", "crm")
+    run()
+    assert refused(broker) == [("wrong_magic", [])]
+    assert complete(ledger, "a")
