@@ -20,6 +20,7 @@ demo: setup
 test: check
 	$(VENV)/bin/pytest -n 2
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 -m "broker and not chaos"
+	$(MAKE) chaos
 
 chaos: setup
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos

@@ -147,11 +147,8 @@ class Consents:
     def _apply(self, message: Message) -> None:
         epoch = epoch_of(message.offset())
         visitor = message.key() or b""
-        try:
-            change = decode("consent_change", message.value())
-        except WireError:
-            change = None
-        if change is None or key(change) != visitor:
+        change = read_change(message)
+        if change is None:
             # Passing over what cannot be read could pass over a withdrawal.
             self._standings.deny(visitor, epoch)
             return
@@ -185,3 +182,19 @@ def _consent(state: Mapping[str, Any]) -> Consent:
         },
         frozenset(state["spent"]),
     )
+
+
+def read_change(message: Message) -> Mapping[str, Any] | None:
+    """Read a consent change; None for one that counts as a no to everything.
+
+    It cannot be read, is not of the visitor it is filed under, or holds a NUL, which no database
+    takes everywhere and no entrance lets in.
+    """
+    try:
+        change = decode("consent_change", message.value())
+    except WireError:
+        return None
+    if key(change) != (message.key() or b""):
+        return None
+    texts = (each for each in change.values() if isinstance(each, str))
+    return None if any("\0" in each for each in texts) else change

@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
 
+from privacy.ads import IDS
 from sinks.kafka import consumer
 
 # Who reads what; consumer groups are named so, after the installation's prefix.
-READERS: Mapping[str, str] = {
-    "anonymise": "tracking-events",
-    "anonymise-raw": "tracking-events-raw",
-    "load": "tracking-anonymised",
-}
+READERS: Sequence[tuple[str, str]] = (
+    ("anonymise", "tracking-events"),
+    ("anonymise-raw", "tracking-events-raw"),
+    ("load", "tracking-anonymised"),
+    ("consent", "consent-changes"),
+    ("route", "tracking-events"),
+    *((f"deliver-{provider}", f"ads-{provider}") for provider in IDS),
+    ("cases", "form-submissions"),
+    ("cases", "service-events"),
+    ("receipts", "deletion-receipts"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,19 @@ class Progress:
 def progress(
     bootstrap: str, options: Mapping[str, str], prefix: str, seconds: float = 1.0
 ) -> Sequence[Progress]:
-    """Look twice, ``seconds`` apart. Raises KafkaException when the broker does not answer."""
+    """Look twice, ``seconds`` apart. Raises KafkaException when the broker does not answer.
+
+    What nobody has begun to read, as where there is no policy, is left out.
+    """
     found = []
-    first = {reader: _offsets(bootstrap, options, prefix, reader) for reader in READERS}
+    first = {each: _offsets(bootstrap, options, prefix, *each) for each in READERS}
     time.sleep(seconds)
-    for reader, topic in READERS.items():
-        end, done = _offsets(bootstrap, options, prefix, reader)
-        was_end, was_done = first[reader]
+    for reader, topic in READERS:
+        was = first[reader, topic]
+        now = _offsets(bootstrap, options, prefix, reader, topic)
+        if was is None or now is None:
+            continue
+        (was_end, was_done), (end, done) = was, now
         found.append(
             Progress(
                 reader=reader,
@@ -52,19 +65,20 @@ def progress(
 
 
 def _offsets(
-    bootstrap: str, options: Mapping[str, str], prefix: str, reader: str
-) -> tuple[int, int]:
-    """Return the sums over partitions of end offsets and of what is read."""
+    bootstrap: str, options: Mapping[str, str], prefix: str, reader: str, topic: str
+) -> tuple[int, int] | None:
+    """Return the sums over partitions of end offsets and of what is read; None: nothing ever."""
     client = consumer(bootstrap, prefix + reader, options)
     try:
-        topic = prefix + READERS[reader]
-        known = client.list_topics(topic, timeout=10).topics[topic].partitions
-        partitions = client.committed([TopicPartition(topic, each) for each in known], timeout=10)
+        known = client.list_topics(prefix + topic, timeout=10).topics[prefix + topic].partitions
+        places = [TopicPartition(prefix + topic, each) for each in known]
+        partitions = client.committed(places, timeout=10)
         end = done = 0
         for partition in partitions:
             low, high = client.get_watermark_offsets(partition, timeout=10)
             end += high
             done += partition.offset if partition.offset >= 0 else low
-        return end, done
     finally:
         client.close()
+    begun = end or any(each.offset >= 0 for each in partitions)
+    return (end, done) if begun else None

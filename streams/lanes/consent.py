@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, Message
 from sqlalchemy import Connection
 
 from privacy.consent import Consent, Decision
-from privacy.tracking import key
-from schemas.codec import WireError, decode, encode
+from schemas.codec import encode
+from sinks.consent_barrier import read_change
 from sinks.kafka import BatchProducer
 from sinks.ledger import consents, outbox
 from sinks.ledger.consents import ConsentChange
@@ -58,7 +58,7 @@ class ConsentLane:
         for message in messages:
             lies = Position(message.topic(), message.partition(), message.offset())
             visitor: bytes = message.key() or b""
-            change = _read(message, lies, visitor)
+            change = _read(message, lies)
             if change is not None:
                 run.append((visitor, lies, change))
                 continue
@@ -81,7 +81,7 @@ class ConsentLane:
     ) -> Outcome:
         _log.error("consent_change_unreadable", **lies._asdict())
         site, bar, cookie_id = visitor.decode(errors="replace").partition("|")
-        if not bar:
+        if not bar or "\0" in f"{site}{cookie_id}":  # nobody's: no entrance lets it in
             return Outcome()
         state = consents.deny(
             connection,
@@ -98,13 +98,10 @@ class ConsentLane:
         return Outcome([outbox.Message(self._target, visitor, _state(visitor, state, lies))])
 
 
-def _read(message: Message, lies: Position, visitor: bytes) -> ConsentChange | None:
-    """Read a change; None when it cannot be read, or is not of the visitor it is filed under."""
-    try:
-        change = decode("consent_change", message.value())
-    except WireError:
-        return None
-    if key(change) != visitor:
+def _read(message: Message, lies: Position) -> ConsentChange | None:
+    """Read a change; None when it counts as a no to everything."""
+    change = read_change(message)
+    if change is None:
         return None
     return ConsentChange(
         site=change["site"],
