@@ -1,14 +1,13 @@
 """The main job once: made-up visitors, the whole pipeline, and what comes of it at both ends."""
 
 import asyncio
-import subprocess
-import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lethe.cli.geo import progress_bar
+from lethe.cli.report import Kind, report
 from lethe.demo_ads import AdsDemo, DemoError
 from lethe.local.stack import Stack
 from lethe.simulation import Summary, run
@@ -29,7 +28,7 @@ class Demo:
 
     def __init__(self, console: Console, day: date, events: int, *, seed: int) -> None:
         self._console = console
-        self._day = day
+        self._start = datetime.combine(day, time(), UTC)
         self._events = events
         self._seed = seed
 
@@ -58,14 +57,15 @@ class Demo:
             self._console.print(
                 f"{summary.accepted:,} events accepted, {summary.refused.total():,} of junk refused"
             )
-            for kind in ("pages", "cities"):
-                self._report(settings, kind)
+            for kind in (Kind.PAGES, Kind.CITIES):
+                report(kind, day=self._start, top=12)
             ads = AdsDemo(self._console, settings, standins.desk, seed=self._seed)
             cookie_id = await ads.run()
         self._console.print(
             f"\nLook closer: [bold].venv/bin/lethe consent history {SITE} {cookie_id}[/]\n"
             "             [bold].venv/bin/lethe deliveries[/]\n"
-            "Go on:       [bold].venv/bin/lethe up[/]",
+            "Go on:       [bold].venv/bin/lethe up[/]; data and logs are in "
+            f"{settings.data_dir}",
             highlight=False,
             soft_wrap=True,
         )
@@ -80,13 +80,12 @@ class Demo:
         )
 
     async def _send(self, settings: Settings, bar: Progress) -> Summary:
-        start = datetime(self._day.year, self._day.month, self._day.day, tzinfo=UTC)
         traffic = Traffic(
             self._seed,
             list(settings.sites),
             SAMPLE_CITIES,
-            start=_milliseconds(start),
-            end=_milliseconds(start + timedelta(days=1)),
+            start=_milliseconds(self._start),
+            end=_milliseconds(self._start + timedelta(days=1)),
             events=self._events,
         )
         keys = {name: site.keys[0] for name, site in settings.sites.items()}
@@ -104,7 +103,7 @@ class Demo:
         """Watch the events arrive in ClickHouse and the day being closed."""
         loaded = bar.add_task("loaded", total=accepted)
         shown = bar.add_task("published", total=accepted)
-        day = {"day": self._day}
+        day = {"day": self._start.date()}
         deadline = asyncio.get_running_loop().time() + PATIENCE
         with connect(settings.clickhouse, "writer", settings.secrets) as client:
             while not bar.finished:
@@ -123,13 +122,6 @@ class Demo:
                     logs = settings.data_dir / "logs"
                     raise DemoError(f"waited {PATIENCE:g} s for the statistics; see {logs}")
                 await asyncio.sleep(0.2)
-
-    def _report(self, settings: Settings, kind: str) -> None:
-        command = [sys.executable, "-m", "lethe", "report", kind, "--day", str(self._day)]
-        width = {"COLUMNS": str(self._console.width)}
-        subprocess.run(  # noqa: S603
-            [*command, "--top", "12"], env=settings.environment() | width, check=False
-        )
 
 
 def _milliseconds(moment: datetime) -> int:

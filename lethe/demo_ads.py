@@ -89,15 +89,17 @@ class AdsDemo:
         )
         given = (self._choose(each, Decision.GIVEN) for each in self._consented)
         epochs = await asyncio.gather(*given)
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+        try:
+            with Live(console=self._console, auto_refresh=False, transient=True) as live:
 
-            def show() -> None:
-                live.update(self._table(), refresh=True)
+                def show() -> None:
+                    live.update(self._table(), refresh=True)
 
-            # The site claims a consent for the one never asked, too: somebody else's.
-            await asyncio.gather(*map(self._visit, self._visitors, [*epochs, epochs[-1]]))
-            await self._until(self._all_told, "what visitors who said yes did", show)
-        self._console.print(self._table())
+                # The site claims a consent for the one never asked, too: somebody else's.
+                await asyncio.gather(*map(self._visit, self._visitors, [*epochs, epochs[-1]]))
+                await self._until(self._all_told, "what visitors who said yes did", show)
+        finally:
+            self._console.print(self._table())
         await self._held_back("the one never asked", Reason.CONSENT_UNKNOWN)
         told = self._told_of(self._leaver)
         await self._withdraw()
@@ -105,8 +107,7 @@ class AdsDemo:
         await self._held_back(self._leaver.cookie_id, Reason.CONSENT_WITHDRAWN)
         if self._told_of(self._leaver) != told:
             raise DemoError("a provider was told of a visitor after the withdrawal was effective")
-        if self._told_of(self._unasked):
-            raise DemoError("a provider was told of a visitor who was never asked")
+        self._require_untold()
         await self._until(self._all_removed, f"the removal from {' and '.join(sorted(REMOVING))}")
         self._console.print(
             f"No provider was told of either, and {' and '.join(sorted(REMOVING))} were asked to "
@@ -216,7 +217,12 @@ class AdsDemo:
             show()
         return found
 
+    def _require_untold(self) -> None:
+        if self._told_of(self._unasked):
+            raise DemoError("a provider was told of a visitor who was never asked")
+
     async def _all_told(self) -> bool:
+        self._require_untold()
         told, met = self._told(), tally(self._desk)
         return all(
             met[name].events == owed and all(told[name, each.cookie_id] for each in self._consented)

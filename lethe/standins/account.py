@@ -37,13 +37,14 @@ def with_standins(settings: Settings, url: str) -> Settings:
 def put_credentials(secrets: Path) -> None:
     """Write the credentials below ``secrets``. Raise SettingsError rather than replace another."""
     folder = secrets / "ads"
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for name, credential in CREDENTIALS.items():
-        file = folder / name
-        file.touch(mode=0o600)
-        if file.read_text() not in ("", credential):
+    files = {folder / name: credential for name, credential in CREDENTIALS.items()}
+    for file, credential in files.items():
+        if file.exists() and file.read_text() != credential:
             raise SettingsError(f"secret file {file}: holds a credential of yours, which stays")
+    secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for file, credential in files.items():
+        file.touch(mode=0o600)
         file.write_text(credential)
 
 

@@ -162,13 +162,20 @@ class Workers:
         self.supervisor = Supervisor()
         self.supervisor.start()
 
-    def start(self, name: str, *parts: str) -> Process:
+    def start(self, name: str, *parts: str, metrics_port: int = 0) -> Process:
         only = [word for part in parts for word in ("--only", part)]
+        return self._run(name, ["worker", *only], LETHE_METRICS_PORT=str(metrics_port))
+
+    def collect(self, port: int) -> None:
+        self._run("collect", ["collect", "--port", str(port)], port)
+
+    def _run(self, name: str, words: list[str], *ports: int, **more: str) -> Process:
         process = Process(
             name,
-            [sys.executable, "-m", "lethe", "worker", *only],
+            [sys.executable, "-m", "lethe", *words],
             self._folder / f"{name}.log",
-            environment=self._settings.environment(),
+            ports,
+            self._settings.environment() | more,
         )
         self.supervisor.run(process)
         return process

@@ -21,6 +21,7 @@ from lethe.standins.desk import Desk
 from lethe.standins.server import LARGEST, PROVIDERS, application, serving
 from privacy.ads import AdEvent, ProviderName
 from sinks.ads.contract import Response, Verdict
+from streams import policy
 from streams.delivery.connectors import connector
 from streams.settings import load
 
@@ -262,7 +263,9 @@ def test_the_command_says_where_and_stops_cleanly(end: signal.Signals) -> None:
             line = process.stdout.readline()
             assert line, process.stderr.read()
             said += line
-        sections = tomllib.loads(said[said.index("[") : said.index("\nCtrl-C")])["ads"]
+        settings = tomllib.loads(said[said.index("policy =") : said.index("\nCtrl-C")])
+        assert policy.load(Path(settings["policy"])).providers.keys() == PROVIDERS.keys()
+        sections = settings["ads"]
         assert list(sections) == [name.replace("-", "_") for name in PROVIDERS]
         url = sections["meta"]["base_url"].removesuffix("/meta")
         with urllib.request.urlopen(f"{url}/desk/taken", timeout=5) as response:
