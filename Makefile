@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads lock setup chaos
+.PHONY: demo test check bench bench-ads bench-deletion lock setup chaos
 
 setup: $(VENV)/ready
 
@@ -36,6 +36,9 @@ bench: setup
 
 bench-ads: setup
 	$(VENV)/bin/python -m bench.ads
+
+bench-deletion: setup
+	$(VENV)/bin/python -m bench.deletion
 
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt

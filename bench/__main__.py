@@ -52,7 +52,7 @@ def main() -> None:
         settings = load(engines=False, data_dir=Path(folder))
         ensure(settings.geo.cache, settings.geo.databases)
         with Engines(settings, broker=arguments.broker, usual_ports=False) as engines:
-            prepare(engines.settings)
+            prepare(engines.settings, lambda _: None, None)
             create(engines.settings, ("bench-copied", "bench-plain", "bench-faust"))
             size = fill(engines.settings, arguments.events, bar)
             task = bar.add_task("contenders", total=len(names))
@@ -64,7 +64,7 @@ def main() -> None:
         if arguments.memory_events and "memory" in names:
             settings = load(engines=False, data_dir=Path(folder) / "memory")
             with Engines(settings, broker=arguments.broker, usual_ports=False) as engines:
-                prepare(engines.settings)
+                prepare(engines.settings, lambda _: None, None)
                 results["memory"] = memory(engines.settings, arguments.memory_events, bar)
     report = {
         "machine": machine(),
@@ -170,9 +170,9 @@ def partitions(client: Any, topic: str) -> list[TopicPartition]:
 def machine() -> dict[str, str]:
     """Name the processor, its cores, and the versions of what matters."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model")), "?")
+    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     return {
-        "processor": model,
+        "processor": next(names, "?"),
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},

@@ -28,6 +28,7 @@ from streams.wiring import reader, renewing, rules
 
 SETTLE_SECONDS = 0.05
 BURY_EVERY = 20  # rounds of settling
+TELL_EVERY_MS = 60_000
 
 Loop = Callable[[Shared, threading.Event], None]
 
@@ -67,11 +68,18 @@ def settling(shared: Shared, stop: threading.Event) -> None:
     While the ledger is away nothing becomes effective, and nothing is sent either.
     """
     late_ms = promised_ms(shared.settings.ads.lease_seconds)
+    told: dict[int, int] = {}
+
+    def tell(partition: int) -> None:
+        if now() - told.get(partition, 0) > TELL_EVERY_MS:
+            told[partition] = now()
+            _log.error("withdrawal_not_effective", partition=partition, seconds=late_ms / 1000)
+
     rounds = 0
     while not stop.wait(SETTLE_SECONDS):
         here = dispatchers.here()
         try:
-            for withdrawal in settle(shared.ledger, here, now, kill, late_ms):
+            for withdrawal in settle(shared.ledger, here, now, kill, late_ms, tell=tell):
                 seconds = (now() - withdrawal.recorded_at) / 1000
                 metrics.WITHDRAWAL_SECONDS.observe(seconds)
             if rounds % BURY_EVERY == 0:

@@ -20,6 +20,7 @@ class Message:
     content: bytes
     place: tuple[str, int, int]  # topic, partition, offset
     time: int
+    filed: bytes | None = None  # its key
 
     def topic(self) -> str:
         """Return the topic."""
@@ -36,6 +37,10 @@ class Message:
     def timestamp(self) -> tuple[int, int]:
         """Return that the time is the broker's, and the time."""
         return 2, self.time
+
+    def key(self) -> bytes | None:
+        """Return what it is filed under."""
+        return self.filed
 
     def value(self) -> bytes:
         """Return the content."""
@@ -58,20 +63,20 @@ class Mark:
 class Backlog:
     """A consumer of messages that are all there, or arrive at ``rate`` a second.
 
-    It ends its lane ``linger`` seconds after ``enough`` were committed.
+    It is ``finished`` so many seconds after ``enough`` were committed as ``linger`` says.
     """
 
     def __init__(
         self,
         messages: Sequence[Message],
-        stop: threading.Event,
+        finished: threading.Event,
         enough: int,
         *,
         linger: float = 0.0,
         rate: float | None = None,
     ) -> None:
         self._messages = messages
-        self._stop = stop
+        self.finished = finished
         self._enough = enough
         self._linger = linger
         self._rate = rate
@@ -96,13 +101,13 @@ class Backlog:
         if not self._next:
             self.first = mark(0)
         if self._rate is not None:
-            self._stop.wait(seconds)
+            time.sleep(seconds)
             arrived = int((time.monotonic() - self.first.at) * self._rate)
             most = min(most, arrived - self._next)
         found = self._messages[self._next : self._next + most]
         self._next += len(found)
         if not found:
-            self._stop.wait(seconds)
+            time.sleep(seconds)
         return found
 
     def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
@@ -112,7 +117,7 @@ class Backlog:
         done = sum(bisect_left(self._offsets[each], end) for each, end in self._committed.items())
         self.last = mark(done)
         if done >= self._enough:
-            threading.Timer(self._linger, self._stop.set).start()
+            threading.Timer(self._linger, self.finished.set).start()
 
     def assignment(self) -> list[TopicPartition]:
         """Return nothing that could be paused."""

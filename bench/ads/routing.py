@@ -3,17 +3,15 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from zlib import crc32
 
 import numpy as np
 
 from bench.ads.kafka import Backlog, Mark, Message, Writer, mark
-from bench.ads.traffic import EACH, GIVEN, POLICY, Choices, epoch, events, key
+from bench.ads.traffic import EACH, GIVEN, POLICY, Choices, epoch, events, key, partition
 from bench.contenders import KEPT, rss
 from bench.events import SITES
 from privacy.policy import Policy
 from privacy.pseudonym import Salt
-from schemas.registry import topics
 from sinks.geo import Places, ensure
 from streams.lanes.reader import Reader
 from streams.lanes.route import RouteLane, Router
@@ -74,11 +72,10 @@ def routed(policy: Policy, count: int, choices: Choices) -> Mapping[str, Sequenc
     writer = Writer()
     source = _messages(events(count, len(choices.standings), 1.0, 0.0))
     _route(policy, source, choices, writer)
-    partitions = topics()["ads-meta"].partitions
     now = time.time_ns() // 1_000_000
     return {
         provider: [
-            Message(value, (f"ads-{provider}", crc32(visitor) % partitions, offset), now)
+            Message(value, (f"ads-{provider}", partition(visitor), offset), now, visitor)
             for offset, (visitor, value) in enumerate(found)
         ]
         for provider, found in writer.kept.items()

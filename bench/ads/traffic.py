@@ -2,16 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 
+from bench.ads.kafka import Message
 from bench.events import SITES
 from bench.events import events as tracking_events
-from privacy.consent import Consent, Decision, Standing
+from privacy.consent import Change, Consent, Decision, Standing, epoch_of
 from privacy.standings import Standings
+from schemas.codec import decode
 from schemas.columns import decode_batch, encode_batch
 from schemas.registry import topics
 from streams.policy import load as load_policy
@@ -36,6 +39,11 @@ def key(visitor: int) -> bytes:
     return f"{site(visitor)}|{cookie(visitor)}".encode()
 
 
+def partition(visitor: bytes) -> int:
+    """Return the partition of a visitor's key, of events and consents alike."""
+    return crc32(visitor) % topics()["consent-changes"].partitions
+
+
 def epoch(visitor: int) -> int:
     return visitor + 1
 
@@ -56,16 +64,25 @@ def choose(standings: Standings, visitors: int) -> None:
 
 
 class Choices:
-    """Consents in memory, known at once; see ``sinks.consent_barrier.Consents``."""
+    """Consents in memory, known at once; see ``sinks.consent_barrier.Consents``.
+
+    ``changes`` are read by each barrier: those that came since the last one.
+    """
 
     def __init__(self, visitors: int) -> None:
         self.standings = Standings(list(POLICY.purposes))
         choose(self.standings, visitors)
+        self.changes: Callable[[], Iterable[Message]] = tuple
+        self._passed = dict.fromkeys(range(topics()["consent-changes"].partitions), 1)
         self._lock = threading.Lock()
 
     def barrier(self) -> Mapping[int, int]:
-        """Return at once: nothing is on its way."""
-        return dict.fromkeys(range(topics()["consent-changes"].partitions), 1)
+        """Apply what was acknowledged before the call; return the next offset by partition."""
+        with self._lock:
+            for message in self.changes():
+                self._apply(message)
+                self._passed[message.partition()] = message.offset() + 1
+            return dict(self._passed)
 
     def refusals(
         self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
@@ -73,6 +90,18 @@ class Choices:
         """Return why events may not be used, as ``Standings.refusals``."""
         with self._lock:
             return self.standings.refusals(visitors, purpose, carried)
+
+    def _apply(self, message: Message) -> None:
+        change = decode("consent_change", message.value())
+        self.standings.apply(
+            message.key() or b"",
+            Change(
+                change["change_id"],
+                change["purpose"],
+                Decision(change["decision"]),
+                epoch_of(message.offset()),
+            ),
+        )
 
 
 def events(count: int, visitors: int, consented: float, withdrawn: float) -> Iterator[list[bytes]]:

@@ -39,12 +39,14 @@ def settle(
     now: Callable[[], int],
     kill: Callable[[Process], None],
     late_ms: int,
+    *,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Sequence[Withdrawal]:
     """Let withdrawals be effective that are, and return them. To be called again and again.
 
     What was sent by the consents they ended falls due to be removed, not sooner.
-    ``now`` gives milliseconds since 1970; ``kill`` ends a process of this host. Somebody is told
-    of a withdrawal that takes longer than ``late_ms``.
+    ``now`` gives milliseconds since 1970; ``kill`` ends a process of this host. ``tell`` hears
+    of each partition, again and again, with a withdrawal that takes longer than ``late_ms``.
     """
     effective: list[Withdrawal] = []
     for partition in range(topics()[CHANGES].partitions):
@@ -65,7 +67,7 @@ def settle(
                 reached.fall_due(connection, settled, at)
             effective += settled
         if now() - waiting[0].recorded_at > late_ms and last < waiting[0].offset:
-            _log.error("withdrawal_not_effective", partition=partition, seconds=late_ms / 1000)
+            tell(partition)
     return effective
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks of deletion, from a case's end to its certificate: ``python -m bench.deletion``."""
