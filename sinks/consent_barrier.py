@@ -38,6 +38,7 @@ class Consents:
     ) -> None:
         self._bootstrap = bootstrap
         self._options = options
+        self._group = prefix + "consents"  # nothing is committed in it
         self._state = prefix + STATE
         self._changes = prefix + CHANGES
         self._purposes = purposes
@@ -100,8 +101,8 @@ class Consents:
 
     def _load(self) -> None:
         """Read the compacted state, then stand where it ends in the changes."""
-        source = self._consumer = consumer(self._bootstrap, "consents", self._options)
-        self._asking = consumer(self._bootstrap, "consents", self._options)
+        source = self._consumer = consumer(self._bootstrap, self._group, self._options)
+        self._asking = consumer(self._bootstrap, self._group, self._options)
         standings = Standings(self._purposes)
         applied = dict.fromkeys(self._partitions(source, self._state), -1)
         source.assign([TopicPartition(self._state, each, OFFSET_BEGINNING) for each in applied])

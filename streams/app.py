@@ -5,7 +5,8 @@ server, no topics declared, offsets committed only behind an acknowledgement by 
 the data plane are services of the same app, each with its own thread and consumer.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,7 @@ def build_app(shared: Shared) -> faust.App:
     app = faust.App(
         f"{settings.kafka.prefix}lethe",
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
+        broker_credentials=_credentials(settings.kafka.options),
         datadir=str(settings.data_dir / "faust"),
         store="memory://",
         web_enabled=False,
@@ -65,6 +67,25 @@ def build_app(shared: Shared) -> faust.App:
     letters = _raw(app, settings.topic("dead-letters"))
     app.agent(letters, name="dead-letters")(_fatal(app, dead_letters(rejects, alerts)))
     return app
+
+
+def _credentials(options: Mapping[str, str]) -> Any:
+    """Return how Faust's client is told what ``options`` tell librdkafka: None, no login."""
+    protocol = options.get("security.protocol", "plaintext").lower()
+    context = None
+    if protocol.endswith("ssl"):
+        context = ssl.create_default_context(cafile=options.get("ssl.ca.location"))
+        if certificate := options.get("ssl.certificate.location"):
+            key, password = options.get("ssl.key.location"), options.get("ssl.key.password")
+            context.load_cert_chain(certificate, key, password)
+    if protocol.startswith("sasl"):
+        return faust.SASLCredentials(
+            username=options.get("sasl.username"),
+            password=options.get("sasl.password"),
+            ssl_context=context,
+            mechanism=options.get("sasl.mechanism", options.get("sasl.mechanisms", "PLAIN")),
+        )
+    return None if context is None else faust.SSLCredentials(context)
 
 
 def _sender(app: faust.App, name: str) -> Callable[[bytes, bytes], Awaitable[None]]:

@@ -14,7 +14,7 @@ COMMANDS = {
     "collect": "Run the HTTP collector.",
     "worker": "Run the lanes and agents.",
     "migrate": "List, show or apply ClickHouse migrations.",
-    "topics": "List the topic catalogue, or create its topics on the broker.",
+    "topics": "List the topic catalogue and who may do what; bring both to the broker.",
     "publish": "Publish events from a file or standard input.",
     "ingest_log": "Publish a web server's log (Common or Combined Log Format).",
     "simulate": "Send made-up traffic through the collector.",

@@ -1,0 +1,262 @@
+"""An invented company on an Apache Kafka that asks who is there, and allows what the list says."""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+
+from lethe import CaseReader
+from lethe.local import EngineError, brokers, packages
+from lethe.local.process import Process, choose_port, listening
+from sinks.geo.store import sample_table
+from sinks.kafka import SAFE, consumer
+from sinks.kafka_acls import acls, put_acls
+from sinks.kafka_admin import create_topics
+from streams import policy
+from streams.keys.prepare import prepare
+from streams.settings import Collector, Geo, Kafka, Keys, Settings, load
+from streams.shared import now
+
+PREFIX = "acl."
+PATIENCE = 60.0
+PARTS = (
+    "anonymise", "anonymise-raw", "route", "consent", "cases", "closures", "delete", "receipts",
+    "overdue",
+)  # fmt: skip  # of those that read or write Kafka, what needs no ClickHouse and no provider
+POLICY = """\
+version = "1"
+[controller]
+name = "Example Trading"
+contact = "privacy@www.example"
+[authority]
+name = "Example Authority"
+address = "1 Example Square"
+complaint = "You may complain there (Art. 77 GDPR)."
+[departments.sales]
+title = "Sales"
+contact = "sales@www.example"
+[departments.hr]
+title = "People"
+contact = "people@www.example"
+[services.sample]
+title = "Sample"
+life_cycle = "sample"
+departments = ["sales"]
+legal_basis = "Art. 6(1)(b) GDPR"
+purposes = ["to send what was asked for"]
+[services.sample.fields.email]
+title = "E-mail"
+kind = "email"
+mandatory = true
+[services.job]
+title = "Application"
+life_cycle = "application"
+departments = ["hr"]
+legal_basis = "Art. 6(1)(b) GDPR"
+purposes = ["to fill a vacancy"]
+[services.job.fields.email]
+title = "E-mail"
+kind = "email"
+mandatory = true
+[holders.crm]
+title = "Customers"
+services = ["sample", "job"]
+[purposes.ads]
+title = "Ads"
+covers = "ads"
+mode = "opt_in"
+legal_basis = "Art. 6(1)(a) GDPR"
+"""
+
+
+class Company:
+    """The broker, and everybody who has a login there. ``prefix`` is in every principal's name."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        file = folder / "policy.toml"
+        file.write_text(POLICY)
+        self.policy = policy.load(file)
+        self.acls = acls(self.policy, PREFIX)
+        users = {each.principal.removeprefix("User:") for each in self.acls}
+        self._passwords = {
+            user: secrets.token_hex(16) for user in (brokers.SUPER_USER, *sorted(users))
+        }
+        self._settings = load(
+            engines=False,
+            data_dir=folder,
+            policy=file,
+            kafka=Kafka(bootstrap=f"127.0.0.1:{choose_port(0)}", prefix=PREFIX, session_seconds=6),
+            collector=Collector(port=choose_port(0)),
+            keys=Keys(port=choose_port(0)),
+            geo=Geo(cache=folder / "geo"),
+            metrics_port=choose_port(0),
+        )
+        port = int(self._settings.kafka.bootstrap.partition(":")[2])
+        jars, log = packages.kafka_jars(), folder / "broker.log"
+        broker = brokers.kafka(jars, folder / "kafka", log, port, self._passwords)
+        stack.callback(broker.stop)
+        broker.start()
+        kafka = self.operator.kafka
+        create_topics(kafka.bootstrap, kafka.options, PREFIX, departments=self.policy.departments)
+        put_acls(kafka.bootstrap, kafka.options, self.acls, PREFIX)
+
+    @property
+    def operator(self) -> Settings:
+        """Settings of the super user."""
+        return self._with_login(brokers.SUPER_USER)
+
+    def settings(self, party: str) -> Settings:
+        """Return settings with a party's login."""
+        return self._with_login(PREFIX + party)
+
+    def topic(self, name: str) -> str:
+        """Return a topic's name on the broker."""
+        return self._settings.topic(name)
+
+    def consumer(self, settings: Settings, topic: str, group: str) -> Consumer:
+        """Return a consumer of a topic, with the login of ``settings``."""
+        kafka = settings.kafka
+        options = {"log_level": "0", **kafka.options}
+        source = consumer(kafka.bootstrap, PREFIX + group, options)
+        source.subscribe([self.topic(topic)])
+        return source
+
+    def read(self, topic: str) -> list[Message]:
+        """Return what the operator reads of a topic that is not empty."""
+        source = self.consumer(self.operator, topic, f"operator-{topic}-{now()}")
+        found: list[Message] = []
+        until(lambda: bool(found.extend(source.consume(100, 1.0))) or bool(found))
+        source.close()
+        return found
+
+    def refusal(self, source: Consumer) -> str:
+        """Return what the broker refuses a reader for."""
+        found: list[Message] = []
+        until(lambda: bool(found.extend(source.consume(1, 0.5))) or bool(found))
+        source.close()
+        error = found[0].error()
+        return "" if error is None else str(error.name())
+
+    def write(self, settings: Settings, topic: str, value: bytes | None, key: bytes = b"k") -> str:
+        """Produce a message as our clients do, and return what it is refused for; empty: stored."""
+        kafka = settings.kafka
+        given = {"bootstrap.servers": kafka.bootstrap, "log_level": 0, **SAFE, **kafka.options}
+        producer = Producer(given)
+        errors: list[str] = []
+
+        def report(error: Any, _: Any) -> None:
+            errors.append("" if error is None else error.name())
+
+        producer.produce(self.topic(topic), value, key, on_delivery=report)
+        producer.flush(PATIENCE)
+        return errors[0]
+
+    def reader(
+        self, settings: Settings, department: str, token: str, group: str | None = None
+    ) -> CaseReader:
+        """Return a reader of a department's topic, with any login and any department's token."""
+        return CaseReader(
+            settings.kafka.bootstrap,
+            department,
+            keys_url=f"http://127.0.0.1:{settings.keys.port}",
+            token=(settings.secrets / "departments" / token).read_text(),
+            prefix=PREFIX,
+            group=None if group is None else PREFIX + group,
+            **settings.kafka.python_options,
+        )
+
+    def cases(self, department: str) -> dict[str, str]:
+        """Return the e-mail address of each case that a department reads."""
+        settings = self.settings(f"department-{department}")
+        with self.reader(settings, department, department) as own:
+            return {each.case_id: each.fields["email"] for each in own.present().values()}
+
+    def post(self, path: str, body: Any) -> Any:
+        """Send what a site sends, and return the answer."""
+        request = Request(
+            f"http://127.0.0.1:{self._settings.collector.port}{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", "X-Lethe-Key": "demo-shop-key"},
+        )
+        with urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    def submit(self, service: str, email: str) -> str:
+        """Send a form, wait until its department has it, and return its case."""
+        (department,) = self.policy.services[service].departments
+        form = {"fields": {"email": email}, "idempotency_key": f"{service}-{now()}"}
+        case_id = str(self.post(f"/v1/forms/{service}", form)["case_id"])
+        until(lambda: self.cases(department).get(case_id) == email)
+        return case_id
+
+    def work(self, stack: ExitStack) -> None:
+        """Run collector, worker and key server, each with its own login: the last with none."""
+        sample_table(self._settings.geo.cache)
+        prepare(self._settings.secrets, self.policy)
+        parts = [word for part in PARTS for word in ("--only", part)]
+        processes = [
+            self._process("collector", "collect", port=self._settings.collector.port),
+            self._process("worker", "worker", *parts, port=self._settings.metrics_port),
+            self._process("", "keys", "serve", port=self._settings.keys.port),
+        ]
+        for each in processes:
+            each.spawn()
+            stack.callback(each.stop)
+        self.worker = processes[1]
+        until(lambda: all(listening(each.ports[0]) for each in processes))
+
+    def _process(self, party: str, *words: str, port: int) -> Process:
+        return Process(
+            words[0],
+            [sys.executable, "-m", "lethe", *words],
+            self._folder / f"{words[0]}.log",
+            [port],
+            (self.settings(party) if party else self._settings).environment(),
+        )
+
+    def _with_login(self, user: str) -> Settings:
+        options: Mapping[str, str] = {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": self._passwords[user],
+        }
+        kafka = self._settings.kafka.model_copy(update={"options": options})
+        return self._settings.model_copy(update={"kafka": kafka})
+
+
+def until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """Start the company, whose parties may do what the list says."""
+    with ExitStack() as stack:
+        try:
+            made = Company(tmp_path_factory.mktemp("company"), stack)
+        except EngineError as error:
+            if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
+                raise
+            pytest.skip(str(error))
+        made.work(stack)
+        yield made
+
+
+@pytest.fixture(name="until")
+def patience() -> Callable[[Callable[[], bool]], None]:
+    """Return what waits until something is so."""
+    return until
