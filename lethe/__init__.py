@@ -1,7 +1,7 @@
 """The front door: command line, SDK, engines without Docker.
 
-The SDK is ``from lethe import Publisher, CaseReader, RetentionWorker``; each needs the base install
-alone.
+The SDK is ``from lethe import Publisher, submit_form, CaseReader, RetentionWorker``; each needs the
+base install alone.
 """
 
 from importlib import import_module
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lethe.case_keys import KeysUnavailableError
     from lethe.case_reader import Case, CaseReader, Ended
+    from lethe.forms import FormFailedError, FormRefusedError, submit_form
     from lethe.publisher import InvalidEventError, Publisher, PublishFailedError, Receipt
     from lethe.retention import Deletion, Outcome, ReceiptFailedError, RetentionWorker
 
@@ -18,6 +19,8 @@ __all__ = [
     "CaseReader",
     "Deletion",
     "Ended",
+    "FormFailedError",
+    "FormRefusedError",
     "InvalidEventError",
     "KeysUnavailableError",
     "Outcome",
@@ -26,6 +29,7 @@ __all__ = [
     "Receipt",
     "ReceiptFailedError",
     "RetentionWorker",
+    "submit_form",
 ]
 
 _MODULES = {
@@ -33,6 +37,7 @@ _MODULES = {
     **dict.fromkeys(
         ("Deletion", "Outcome", "ReceiptFailedError", "RetentionWorker"), "lethe.retention"
     ),
+    **dict.fromkeys(("FormFailedError", "FormRefusedError", "submit_form"), "lethe.forms"),
     "KeysUnavailableError": "lethe.case_keys",
 }
 

@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lethe.cli.geo import progress_bar
 from lethe.cli.report import Kind, report
-from lethe.demo_ads import AdsDemo, DemoError
+from lethe.demo_ads import AdsDemo
+from lethe.demo_forms import FormsDemo
+from lethe.demo_pipeline import DemoError
 from lethe.local.stack import Stack
 from lethe.simulation import Summary, run
-from lethe.standins.account import SITE, put_credentials, with_standins
+from lethe.standins.account import POLICY, SITE, put_credentials, with_standins
 from lethe.standins.server import in_thread
 from lethe.traffic import Traffic
 from sinks.clickhouse.connect import connect
@@ -35,7 +38,8 @@ class Demo:
     async def run(self) -> None:
         """Start everything, send, wait, show, stop.
 
-        Raises EngineError, GeoError, SettingsError, UnreachableError, LedgerError and DemoError.
+        Raises EngineError, GeoError, SettingsError, UnreachableError, LedgerError, PolicyError and
+        DemoError.
         """
         given = load(engines=False)
         if given.policy is not None or SITE not in given.sites:
@@ -61,9 +65,14 @@ class Demo:
                 report(kind, day=self._start, top=12)
             ads = AdsDemo(self._console, settings, standins.desk, seed=self._seed)
             cookie_id = await ads.run()
+            deletion_id = await FormsDemo(self._console, settings, seed=self._seed).run()
+        here = Path.cwd()
+        its_policy = POLICY.relative_to(here) if POLICY.is_relative_to(here) else POLICY
         self._console.print(
             f"\nLook closer: [bold].venv/bin/lethe consent history {SITE} {cookie_id}[/]\n"
             "             [bold].venv/bin/lethe deliveries[/]\n"
+            f"             [bold].venv/bin/lethe deletions certificate {deletion_id}[/]\n"
+            f"             [bold].venv/bin/lethe policy register {its_policy}[/]\n"
             "Go on:       [bold].venv/bin/lethe up[/]; data and logs are in "
             f"{settings.data_dir}",
             highlight=False,

@@ -5,11 +5,10 @@ import json
 import random
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from lethe.demo_pipeline import DemoError, Pipeline
 from lethe.standins.account import POLICY, SITE, ad_ids
 from lethe.standins.desk import Call, Desk
 from lethe.standins.server import tally
@@ -33,14 +33,6 @@ from streams.shared import ledger_url
 VISITORS = 21  # who say yes
 PATHS = ("/tea", "/samples", "/thanks")  # a page, one that makes a member, a conversion
 REMOVING = {"ga4", "meta"}  # who can remove something of what they are told here
-LOOK_SECONDS = 0.1
-PATIENCE = 60.0  # seconds for what should come
-
-Found = TypeVar("Found")
-
-
-class DemoError(RuntimeError):
-    """Raised when something came that must not, or did not come that should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,7 @@ class AdsDemo:
     def __init__(self, console: Console, settings: Settings, desk: Desk, *, seed: int) -> None:
         self._console = console
         self._settings = settings
+        self._pipeline = Pipeline(settings)
         self._desk = desk
         self._random = random.Random(seed)  # noqa: S311 - nothing secret
         promised = policy.load(POLICY)
@@ -97,7 +90,7 @@ class AdsDemo:
 
                 # The site claims a consent for the one never asked, too: somebody else's.
                 await asyncio.gather(*map(self._visit, self._visitors, [*epochs, epochs[-1]]))
-                await self._until(self._all_told, "what visitors who said yes did", show)
+                await self._pipeline.until(self._all_told, "what visitors who said yes did", show)
         finally:
             self._console.print(self._table())
         await self._held_back("the one never asked", Reason.CONSENT_UNKNOWN)
@@ -108,7 +101,9 @@ class AdsDemo:
         if self._told_of(self._leaver) != told:
             raise DemoError("a provider was told of a visitor after the withdrawal was effective")
         self._require_untold()
-        await self._until(self._all_removed, f"the removal from {' and '.join(sorted(REMOVING))}")
+        await self._pipeline.until(
+            self._all_removed, f"the removal from {' and '.join(sorted(REMOVING))}"
+        )
         self._console.print(
             f"No provider was told of either, and {' and '.join(sorted(REMOVING))} were asked to "
             f"remove {self._leaver.cookie_id}."
@@ -125,7 +120,7 @@ class AdsDemo:
             "notice_version": "1",
             "how": "banner",
         }
-        answer = await self._post("/v1/consent", change)
+        answer = await self._pipeline.post("/v1/consent", change)
         return int(answer["epochs"][self._purpose])
 
     async def _visit(self, visitor: Visitor, epoch: int) -> None:
@@ -143,18 +138,7 @@ class AdsDemo:
             }
             for path in PATHS
         ]
-        await self._post("/v1/events", {"events": visits})
-
-    async def _post(self, path: str, content: Mapping[str, Any]) -> Any:
-        url = f"http://127.0.0.1:{self._settings.collector.port}{path}"
-        headers = {"X-Lethe-Key": self._settings.sites[SITE].keys[0]}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, json=content, headers=headers) as response,
-        ):
-            if response.status != 202:
-                raise DemoError(f"{path}: the collector answered {response.status}")
-            return await response.json()
+        await self._pipeline.post("/v1/events", {"events": visits})
 
     async def _withdraw(self) -> None:
         """Withdraw, and show when that was recorded and how soon nothing could leave any more."""
@@ -167,7 +151,7 @@ class AdsDemo:
                 found = ((e.recorded_at, e.effective_at) for e in changes if e.effective_at)
                 return next(found, None)
 
-            recorded_at, effective_at = await self._until(
+            recorded_at, effective_at = await self._pipeline.until(
                 effective, "the withdrawal to be effective"
             )
         recorded = datetime.fromtimestamp(recorded_at / 1000, UTC).time()
@@ -194,28 +178,11 @@ class AdsDemo:
                 if each.name == "lethe_ads_held_back_total" and each.labels["reason"] == reason
             )
 
-        await self._until(counted, f"{due} events held back by {reason}")
+        await self._pipeline.until(counted, f"{due} events held back by {reason}")
         self._console.print(
             f"{len(PATHS)} visits of {who} are held back from all {len(self._owed)} providers: "
             f"{reason}"
         )
-
-    async def _until(
-        self,
-        look: Callable[[], Awaitable[Found | None]],
-        what: str,
-        show: Callable[[], None] = lambda: None,
-    ) -> Found:
-        """Look again and again until there is something, and return it."""
-        clock = asyncio.get_running_loop().time
-        give_up_at = clock() + PATIENCE
-        while not (found := await look()):
-            if clock() > give_up_at:
-                logs = self._settings.data_dir / "logs"
-                raise DemoError(f"waited {PATIENCE:g} s for {what}; see {logs}")
-            await asyncio.sleep(LOOK_SECONDS)
-            show()
-        return found
 
     def _require_untold(self) -> None:
         if self._told_of(self._unasked):

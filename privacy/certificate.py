@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 FORMAT = "lethe-deletion/1"
@@ -184,6 +185,7 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {each['at']}  {each['what']}: {each['how']}"
 
 
+@lru_cache(1_000)  # a batch of deletions has few moments
 def _moment(at: int) -> str:
     """Return milliseconds since 1970 as RFC 3339, UTC."""
     moment = _EPOCH + timedelta(milliseconds=at)

@@ -63,9 +63,11 @@ class Shared:
         beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
         return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
 
-    def producer(self) -> BatchProducer:
-        """Return a producer."""
-        return BatchProducer(self.settings.kafka.bootstrap, self.settings.kafka.options)
+    def producer(self, *, for_sdk: bool = False) -> BatchProducer:
+        """Return a producer; ``for_sdk``: of what the SDK reads, whose base install has no lz4."""
+        kafka = self.settings.kafka
+        gzip = {"compression.type": "gzip"} if for_sdk else {}
+        return BatchProducer(kafka.bootstrap, {**kafka.options, **gzip})
 
 
 def clickhouse(settings: Settings, user: str) -> Client:

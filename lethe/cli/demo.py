@@ -1,11 +1,11 @@
-"""``lethe demo``: the main job once, from made-up visitors to city table and ad providers."""
+"""``lethe demo``: the main job once, from made-up visitors to city table, ads and deletion."""
 
 from typing import Annotated
 
 import typer
 
 command = typer.Typer(
-    help="Do the main job once on made-up traffic: statistics by city, ads with consent."
+    help="Do the main job once on made-up traffic: city statistics, ads with consent, deletion."
 )
 
 
@@ -17,8 +17,9 @@ def demo(
     """Start everything, send a day of made-up traffic over HTTP, and show what analysts see of it.
 
     The traffic is dated yesterday, so that its day can be closed at once. Then invented visitors
-    consent to ads and one withdraws, with stand-ins for the ad providers: exit code 1 when one is
-    told what it must not be. Data stay in ./.lethe; afterwards lethe up goes on with them.
+    consent to ads and one withdraws, with stand-ins for the ad providers, and one sends a form that
+    is deleted when its service is done. Exit code 1 when somebody is told, or can read, what they
+    must not. Data stay in ./.lethe; afterwards lethe up goes on with them.
     """
     import asyncio
     from datetime import UTC, datetime, timedelta
@@ -27,11 +28,12 @@ def demo(
     from rich.console import Console
 
     from lethe.demo import Demo
-    from lethe.demo_ads import DemoError
+    from lethe.demo_pipeline import DemoError
     from lethe.local import EngineError
     from lethe.simulation import UnreachableError
     from sinks.geo import GeoError
     from sinks.ledger.ledger import LedgerError
+    from streams.policy import PolicyError
     from streams.settings import SettingsError
 
     console = Console()
@@ -43,6 +45,7 @@ def demo(
         EngineError,
         GeoError,
         LedgerError,
+        PolicyError,
         SettingsError,
         UnreachableError,
     ) as error:

@@ -42,8 +42,8 @@ def among(connection: Connection, list_: str, subjects: Collection[str]) -> set[
 
 def count(connection: Connection) -> Mapping[str, int]:
     """Return how many unsubscribed, by list."""
-    query = select(unsubscribed.c.list, func.count()).group_by(unsubscribed.c.list)
-    return dict(connection.execute(query).tuples().all())
+    query = select(unsubscribed.c.list, func.count().label("people")).group_by(unsubscribed.c.list)
+    return {row.list: row.people for row in connection.execute(query)}
 
 
 def count_subscribed(connection: Connection, services: Collection[str]) -> int:

@@ -56,7 +56,7 @@ class Collector:
     ``clock`` returns milliseconds since 1970, ``new_id`` a UUID for what brings none. Without a
     ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
     knows what was chosen: it answers 503 to who asks. Without ``forms`` there are no services,
-    without ``links``, the keys that sign them, no links to unsubscribe.
+    without ``links``, the keys that sign them, or lists no links to unsubscribe.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Collector:
         self._forms = forms
         self._submissions = settings.topic("form-submissions")
         self._links = None
-        if policy is not None and links is not None:
+        if policy is not None and policy.lists and links is not None:
             self._links = Unsubscribing(
                 policy,
                 links,

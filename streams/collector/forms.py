@@ -98,11 +98,12 @@ class Forms:
             while True:
                 with self._ledger.reading() as connection:  # long, and nobody waits for it
                     found = keys.orphans(connection, now - FORGET_AFTER_MS, AT_ONCE)
-                if not found:
-                    return
                 with self._ledger.transaction() as connection:
                     keys.shred_orphans(connection, found)
-                self._ledger.checkpoint()
+                if found:
+                    self._ledger.checkpoint()
+                if len(found) < AT_ONCE:
+                    return
         except LedgerError as error:
             _log.warning("orphans_remain", reason=str(error))
 

@@ -17,7 +17,7 @@ def delete(shared: Shared, stop: threading.Event) -> None:
     """Make cases that are over unreadable, and tell the broker."""
     announcement = Announcement(shared.known_policy, shared.settings.topic)
     certifier = _certifier(shared)
-    Shredder(shared.ledger, shared.producer(), announcement, certifier, now).run(stop)
+    Shredder(shared.ledger, shared.producer(for_sdk=True), announcement, certifier, now).run(stop)
 
 
 def receipts(shared: Shared, stop: threading.Event) -> None:
@@ -28,14 +28,16 @@ def receipts(shared: Shared, stop: threading.Event) -> None:
         shared.ledger,
         _certifier(shared),
         consumer=shared.consumer("receipts"),
-        producer=shared.producer(),
+        producer=shared.producer(for_sdk=True),
         clock=now,
     ).run(stop)
 
 
 def overdue(shared: Shared, stop: threading.Event) -> None:
     """Look for deletions that should be done."""
-    Overdue(shared.settings.topic(ALERTS), shared.ledger, shared.producer(), now).run(stop)
+    Overdue(shared.settings.topic(ALERTS), shared.ledger, shared.producer(for_sdk=True), now).run(
+        stop
+    )
 
 
 def _certifier(shared: Shared) -> Certifier:

@@ -45,14 +45,15 @@ class Certifier:
         self._policy = policy
         self._clock = clock
 
-    def complete(self, connection: Connection, deletion_ids: Collection[str]) -> None:
+    def complete(self, connection: Connection, deletion_ids: Collection[str]) -> bool:
         """Complete those of ``deletion_ids`` that lack nothing; to be called after each answer.
 
         What is still there is not certified, whatever the steps say: its deletion begins again.
+        False: there was something.
         """
         ready = deletion.answered(connection, deletion_ids)
         if not ready:
-            return
+            return True
         case_ids = [each.deletion.case_id for each, _ in ready]
         with self._ledger.reading() as another:  # what everybody sees, not what we would keep
             left = deletion.traces(another, case_ids)
@@ -67,6 +68,7 @@ class Certifier:
         }
         deletion.complete(connection, certificates, at)
         metrics.DELETIONS_COMPLETED.inc(len(certificates))
+        return not left
 
     def _certificate(
         self, progress: Progress, said: Sequence[Receipt], at: int, database: str

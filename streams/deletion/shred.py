@@ -93,7 +93,8 @@ class Shredder:
     def announce(self) -> bool:
         """Tell the broker, and certify what no holder outside has to answer for.
 
-        A tombstone must be the last that is sent of a case: one of which something waits, waits.
+        False: there was nothing, or something that should have been gone. A tombstone must be the
+        last that is sent of a case: one of which something waits, waits.
         """
         with self._ledger.reading() as connection:
             found = deletion.to_announce(connection, AT_ONCE)
@@ -105,8 +106,8 @@ class Shredder:
         with self._ledger.transaction() as connection:
             case_ids = [each.case_id for each in ready]
             deletion.announced(connection, case_ids, self._clock())
-            self._certifier.complete(connection, [each.deletion_id for each in ready])
-        return True
+            # False, so that the loop pauses before it does the same again.
+            return self._certifier.complete(connection, [each.deletion_id for each in ready])
 
     def _send(self, ready: Iterable[Deletion]) -> None:
         messages = [message for each in ready for message in self._announcement.of(each)]

@@ -10,8 +10,9 @@ from aiohttp import web
 from aiohttp.pytest_plugin import AiohttpServer
 from rich.console import Console
 
-from lethe import demo_ads
-from lethe.demo_ads import PATHS, REMOVING, AdsDemo, DemoError
+from lethe import demo_pipeline
+from lethe.demo_ads import PATHS, REMOVING, AdsDemo
+from lethe.demo_pipeline import DemoError
 from lethe.standins.account import SITE
 from lethe.standins.desk import Answer, Call, Desk, Removal
 from lethe.standins.server import PROVIDERS
@@ -116,8 +117,8 @@ async def run(
     pipeline: Pipeline, aiohttp_server: AiohttpServer, console: Console, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[], Any]:  # fmt: skip
-    monkeypatch.setattr(demo_ads, "PATIENCE", 0.2)
-    monkeypatch.setattr(demo_ads, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(demo_pipeline, "PATIENCE", 0.2)
+    monkeypatch.setattr(demo_pipeline, "LOOK_SECONDS", 0.01)
     server = await aiohttp_server(pipeline.application())
     settings: Settings = load(
         engines=False, data_dir=tmp_path, metrics_port=server.port, collector={"port": server.port}

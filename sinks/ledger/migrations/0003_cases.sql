@@ -90,10 +90,10 @@ CREATE INDEX deletions_latest ON deletions (requested_at);
 CREATE INDEX deletions_to_shred ON deletions (requested_at)
 WHERE shredded_at IS NULL;
 
-CREATE INDEX deletions_to_announce ON deletions (shredded_at)
+CREATE INDEX deletions_to_scrub ON deletions (shredded_at)
 WHERE shredded_at IS NOT NULL AND unreadable_at IS NULL;
 
-CREATE INDEX deletions_to_complete ON deletions (unreadable_at)
+CREATE INDEX deletions_to_announce ON deletions (unreadable_at)
 WHERE unreadable_at IS NOT NULL AND announced_at IS NULL;
 
 CREATE INDEX deletions_open ON deletions (deadline)

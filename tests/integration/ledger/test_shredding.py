@@ -361,6 +361,9 @@ def test_a_holder_that_answers_before_we_know_that_it_was_told_is_not_forgotten(
 ) -> None:
     begin(ledger, "a")
     end(ledger, "a", holders=["crm"])
+    worker = shredder(ledger, disk)
+    worker.shred()
+    worker.scrub()
     answer(ledger, "d-a", "crm", "done")
     assert progress(ledger, "a").completed_at is None
     finish(ledger, disk)

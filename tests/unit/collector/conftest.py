@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import tomllib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,56 +42,8 @@ SITES = {
 }
 
 
-def _purpose(covers: str, mode: str, legal_basis: str) -> dict[str, str]:
-    return {"title": covers, "covers": covers, "mode": mode, "legal_basis": legal_basis}
-
-
-def _service(title: str, life_cycle: str, **more: Any) -> dict[str, Any]:
-    return {
-        "title": title,
-        "life_cycle": life_cycle,
-        "departments": ["marketing", "sales"],
-        "legal_basis": "Art. 6(1)(b) GDPR",
-        "purposes": ["rendering the service"],
-        "fields": {"email": {"title": "E-mail", "kind": "email", "mandatory": True}},
-    } | more
-
-
-SIZE = {"title": "Size", "kind": "choice", "options": ["small", "large"], "personal": False}
-SAMPLE = {
-    "last_name": {"title": "Last name", "kind": "text", "mandatory": True},
-    "email": {"title": "E-mail", "kind": "email", "mandatory": True},
-    "remarks": {"title": "Remarks", "kind": "long_text"},
-    "size": SIZE,
-}
-
 POLICY = Policy.model_validate(
-    {
-        "version": "1",
-        "controller": {"name": "Example", "contact": "privacy@example.com"},
-        "authority": {"name": "Authority", "address": "Ghent", "complaint": "You may complain."},
-        "departments": {
-            each: {"title": each.title(), "contact": f"{each}@example.com"}
-            for each in ("marketing", "sales")
-        },
-        "lists": {
-            "news": {
-                "title": "News & offers",
-                "kind": "newsletter",
-                "legal_basis": "Art. 6(1)(f) GDPR",
-            }
-        },
-        "services": {
-            "sample-request": _service("Samples", "sample", fields=SAMPLE),
-            "survey": _service("Survey", "survey", group="required", further_processing="research"),
-            "newsletter": _service("Newsletter", "subscription", list="news"),
-        },
-        "purposes": {
-            "statistics": _purpose("analytics", "opt_out", "Art. 6(1)(f) GDPR"),
-            "ads": _purpose("ads", "opt_in", "Art. 6(1)(a) GDPR"),
-            "remarketing": _purpose("ads", "opt_in", "Art. 6(1)(a) GDPR"),
-        },
-    }
+    tomllib.loads(Path(__file__).with_name("policy.toml").read_text(encoding="utf-8"))
 )
 
 
@@ -160,13 +113,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def policy() -> Policy:
-    return POLICY
-
-
-@pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with an empty ledger and keys, to be copied: to migrate takes a while."""
+    """Make a data folder with an empty ledger and keys, to be copied: to migrate takes a while."""
     folder = tmp_path_factory.mktemp("template")
     Ledger.open(f"sqlite:///{folder}/ledger.db").close()
     prepare(folder / "secrets", POLICY)
@@ -231,7 +179,8 @@ def enter(aiohttp_client: AiohttpClient, tmp_path: Path, template: Path) -> Ente
         settings = load(data_dir=tmp_path, sites=SITES, collector=CollectorSettings(**collector))
         publisher, salts, now, number = MemoryPublisher(), Salts.under(tmp_path), [NOW], count(1)
         consents = MemoryConsents()
-        copytree(template, tmp_path, dirs_exist_ok=True)
+        if not (tmp_path / "ledger.db").exists():  # a second entrance shares the first one's
+            copytree(template, tmp_path, dirs_exist_ok=True)
         ledger, forms = _taken(tmp_path)
         secrets = tmp_path / "secrets"
         app = Collector(

@@ -1,9 +1,10 @@
 """The OpenAPI document is what the collector does: schemathesis reads it and tries."""
 
+import tomllib
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -13,30 +14,20 @@ from privacy.policy import Policy
 from streams.collector import openapi
 from streams.collector.refusal import ANSWERS
 
-Document = dict[str, Any]
+POLICY = Policy.model_validate(
+    tomllib.loads(Path(__file__).with_name("policy.toml").read_text(encoding="utf-8"))
+)
+DOCUMENT = openapi.document(65_536, POLICY.services, links=True)
+# The document knows no purposes; what is tried must, or no change would ever be recorded.
+TRIED = deepcopy(DOCUMENT)
+TRIED["components"]["schemas"]["Change"]["properties"]["purpose"] = {"enum": ["ads", "statistics"]}
+described = schemathesis.openapi.from_dict(TRIED)
 
 # What a schema cannot say (times near now, ids only with consent) may be refused though it fits.
 EXCLUDED = [positive_data_acceptance]
 
 
-@pytest.fixture(scope="session")
-def document(policy: Policy) -> Document:
-    return openapi.document(65_536, policy.services, links=True)
-
-
-@pytest.fixture(scope="session")
-def described(document: Document) -> Any:
-    """What is tried knows the purposes, or no change would ever be recorded."""
-    tried = deepcopy(document)
-    change = tried["components"]["schemas"]["Change"]
-    change["properties"]["purpose"] = {"enum": ["ads", "statistics"]}
-    return schemathesis.openapi.from_dict(tried)
-
-
-schema = schemathesis.pytest.from_fixture("described")
-
-
-@schema.parametrize()
+@described.parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_collector_does_what_its_document_says(case: Any, live: Any) -> None:
     case.call_and_validate(
@@ -46,15 +37,15 @@ def test_the_collector_does_what_its_document_says(case: Any, live: Any) -> None
     )
 
 
-async def test_the_collector_serves_the_document(entrance: Any, document: Document) -> None:
-    assert await (await entrance.client.get("/openapi.json")).json() == document
+async def test_the_collector_serves_the_document(entrance: Any) -> None:
+    assert await (await entrance.client.get("/openapi.json")).json() == DOCUMENT
 
 
-def test_the_document_names_every_field_and_answer(document: Document, policy: Policy) -> None:
-    schemas, paths = document["components"]["schemas"], document["paths"]
+def test_the_document_names_every_field_and_answer() -> None:
+    schemas, paths = DOCUMENT["components"]["schemas"], DOCUMENT["paths"]
     assert schemas["Event"]["properties"].keys() == tracking.FIELDS.keys()
     assert schemas["Change"]["properties"].keys() == consent_request.FIELDS.keys()
-    assert {f"/v1/forms/{name}" for name in policy.services} <= paths.keys()
+    assert {f"/v1/forms/{name}" for name in POLICY.services} <= paths.keys()
     answers = {str(answer.status) for answer in ANSWERS.values()} | {"202"}
     routes = [paths[path]["post"] for path in ("/v1/events", "/v1/forms/survey")]
     assert {status for route in routes for status in route["responses"]} == answers

@@ -35,3 +35,14 @@ def test_case_reader_imports_nothing_of_the_pipeline() -> None:
     found = modules_after("from lethe import CaseReader")
     assert {"kafka", "fastavro", "cryptography"} <= found
     assert not found & (HEAVY | {"streams", "privacy"})
+
+
+def test_submit_form_imports_the_standard_library_and_the_rules_alone() -> None:
+    found = modules_after("from lethe import submit_form")
+    assert not found & (HEAVY | {"streams", "sinks", "kafka", "fastavro", "cryptography"})
+
+
+def test_retention_worker_imports_nothing_of_the_pipeline() -> None:
+    found = modules_after("from lethe import RetentionWorker")
+    assert {"kafka", "fastavro"} <= found
+    assert not found & (HEAVY | {"streams", "sinks"})

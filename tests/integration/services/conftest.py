@@ -1,0 +1,334 @@
+"""A whole company for the tests of a module: reference policy, every process, holders outside."""
+
+import json
+import secrets
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner
+
+from lethe import CaseReader, RetentionWorker
+from lethe.case_reader import Case
+from lethe.cli import app
+from lethe.local.engines import Engines
+from lethe.local.process import Process, Supervisor, choose_port
+from lethe.standins.crm import Crm
+from privacy.certificate import canonical
+from privacy.policy import FieldKind, FormField
+from schemas.codec import decode
+from sinks.kafka import consumer, poll
+from sinks.kafka_admin import create_topics
+from sinks.ledger.ledger import Ledger
+from sinks.signing import verify
+from streams.keys.prepare import prepare
+from streams.policy import load as load_policy
+from streams.settings import Collector, Keys, Settings
+from streams.shared import ledger_url
+
+PATIENCE = 60.0
+POLICY = Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
+SITE, SITE_KEY = "shop.example", "demo-shop-key"
+LOOPS = ("cases", "closures", "delete", "receipts")
+COMMANDS = CliRunner()
+
+
+class Message(NamedTuple):
+    """A message with its record; None: a tombstone."""
+
+    key: str
+    record: Any
+
+
+class Company:
+    """What one company runs. What people fill in freely bears one of its ``marks``."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.policy = load_policy(POLICY)
+        self.settings = settings
+        self.folder = folder
+        # No other file on this machine has them.
+        self.marks = f"x{secrets.token_hex(8)}", f"+99{secrets.randbelow(9 * 10**7) + 10**7}"
+        self.supervisor = Supervisor()
+        self.workers = Supervisor()
+        self.crm = Crm(folder / "crm.db")
+        self._stop = threading.Event()
+        self._holders: list[threading.Thread] = []
+        kafka = settings.kafka
+        create_topics(
+            kafka.bootstrap, kafka.options, kafka.prefix, departments=self.policy.departments
+        )
+        prepare(settings.secrets, self.policy)
+        self.ledger = Ledger.open(ledger_url(settings))
+        self._environment = settings.environment() | {"COLUMNS": "200"}
+        self._public = self.lethe("deletions", "key")
+
+    def start(self, *, workers: bool = True) -> None:
+        """Start collector, key server and a worker."""
+        self.supervisor.start()
+        self.workers.start()
+        for name, port, words in (
+            ("collector", self.settings.collector.port, ("collect",)),
+            ("keys", self.settings.keys.port, ("keys", "serve")),
+        ):
+            self.supervisor.run(self.process(name, *words, ports=[port]))
+        if workers:
+            self.work("worker", *LOOPS)
+
+    def work(self, name: str, *loops: str) -> Process:
+        """Start a worker with those loops."""
+        words = [word for each in loops for word in ("--only", each)]
+        process = self.process(name, "worker", *words)
+        self.workers.run(process)
+        return process
+
+    def rest(self) -> None:
+        """Stop the workers; others may be started."""
+        self.workers.stop()
+        self.workers = Supervisor()
+        self.workers.start()
+
+    def process(self, name: str, *words: str, ports: list[int] | None = None) -> Process:
+        return Process(
+            name,
+            [sys.executable, "-m", "lethe", *words],
+            self.folder / "logs" / f"{name}.log",
+            ports or (),
+            self._environment,
+        )
+
+    def hold(self, *holders: str) -> None:
+        """Start the holders outside; all keep what they have in the same small CRM."""
+        for holder in holders:
+            thread = threading.Thread(target=self._erase, args=(holder,), name=holder)
+            self._holders.append(thread)
+            thread.start()
+
+    def _erase(self, holder: str) -> None:
+        kafka = self.settings.kafka
+        with RetentionWorker(
+            kafka.bootstrap, holder, prefix=kafka.prefix, retry_seconds=0.2
+        ) as worker:
+            worker.run(self.crm.erase, self._stop)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for each in self._holders:
+            each.join(PATIENCE)
+        self.workers.stop()
+        self.supervisor.stop()
+        self.ledger.close()
+
+    def lethe(self, *words: str, code: int = 0) -> str:
+        """Run a command here and return what it printed."""
+        done = COMMANDS.invoke(app, words, env=self._environment)
+        assert done.exit_code == code, (words, done.output, done.exception)
+        return done.stdout
+
+    def fill_in(self, service: str, **given: Any) -> dict[str, Any]:
+        """Return the fields of a form, made up and unlike any other's."""
+        fields = self.policy.services[service].fields
+        filled = {name: self._value(name, each) for name, each in fields.items()} | given
+        return {name: each for name, each in filled.items() if each is not None}
+
+    def _value(self, name: str, field: FormField) -> Any:
+        word, digits = self.marks
+        token = f"{word}{secrets.token_hex(4)}"
+        made: Mapping[FieldKind, Any] = {
+            FieldKind.TEXT: f"{name} {token}",
+            FieldKind.LONG_TEXT: f"{name}\n{token}",
+            FieldKind.EMAIL: f"{token}@example.com",
+            FieldKind.PHONE: f"{digits}{secrets.randbelow(10**5)}",
+            FieldKind.COUNTRY: "LU",
+            FieldKind.CHOICE: field.options[0] if field.options else "",
+            FieldKind.DATE: "2027-03-01",
+            FieldKind.BOOLEAN: True,
+            FieldKind.NUMBER: 3,
+        }
+        return made[field.kind]
+
+    def post(self, service: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Send a form as a site does; return the answer's status and body."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.settings.collector.port}/v1/forms/{service}",
+            json.dumps(body).encode(),
+            {"X-Lethe-Key": SITE_KEY, "Content-Type": "application/json"},
+        )
+        return _answer(request)
+
+    def submit(self, service: str, *, group: str | None = None, **more: Any) -> str:
+        """Fill in a form and send it; return the case's id."""
+        body: dict[str, Any] = {"fields": self.fill_in(service, **more.pop("fields", {})), **more}
+        if group is not None:
+            body["group"] = group
+        status, answer = self.post(service, body)
+        assert status == 202, answer
+        return str(answer["case_id"])
+
+    def report(self, event: str, service: str, *, case: str = "", group: str = "") -> None:
+        """Report a service event, as a department does."""
+        about = ("--case", case) if case else ("--group", group)
+        self.lethe("service-event", event, "--service", service, *about)
+
+    def reader(self, department: str, **options: Any) -> CaseReader:
+        """Return a reader with the department's own token."""
+        kafka = self.settings.kafka
+        return CaseReader(
+            kafka.bootstrap,
+            department,
+            keys_url=f"http://127.0.0.1:{self.settings.keys.port}",
+            token=(self.settings.secrets / "departments" / department).read_text(),
+            prefix=kafka.prefix,
+            **options,
+        )
+
+    def sees(self, department: str) -> Mapping[str, Case]:
+        """Return what a department reads at present."""
+        with self.reader(department) as reader:
+            return reader.present()
+
+    def sees_in(self, department: str, case_id: str, state: str) -> Case:
+        """Wait until a department reads a case in a state, and return it."""
+
+        def found() -> Case | None:
+            case = self.sees(department).get(case_id)
+            return case if case is not None and case.state == state else None
+
+        return until(found, f"a case of {department} to be {state}")
+
+    def asks(self, department: str, case_ids: list[str]) -> dict[str, str | None]:
+        """Ask the key server for keys, with the department's token."""
+        token = (self.settings.secrets / "departments" / department).read_text()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.settings.keys.port}/v1/keys",
+            json.dumps({"case_ids": case_ids}).encode(),
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        status, answer = _answer(request)
+        assert status == 200, answer
+        keys: dict[str, str | None] = answer["keys"]
+        return keys
+
+    def messages(self, topic: str, record: str) -> list[Message]:
+        """Read a topic from its first offset to its present end; of each partition in order."""
+        kafka = self.settings.kafka
+        client = consumer(kafka.bootstrap, "reader", kafka.options)
+        name = self.settings.topic(topic)
+        known = client.list_topics(name, timeout=10).topics[name].partitions
+        # A reader that starts where there is nothing any more is not told, and would wait.
+        marks = {each: client.get_watermark_offsets(TopicPartition(name, each)) for each in known}
+        places = {each: first for each, (first, end) in marks.items() if first < end}
+        client.assign([TopicPartition(name, each, first) for each, first in places.items()])
+        found = []
+        while places:
+            for message in poll(client, 1_000, 0.05):
+                value = message.value()
+                read = None if value is None else decode(record, value)
+                found.append(Message((message.key() or b"").decode(), read))
+            for each in client.position([TopicPartition(name, each) for each in places]):
+                if each.offset >= marks[each.partition][1]:
+                    del places[each.partition]
+        client.close()
+        return found
+
+    def notices(self, case_id: str) -> list[str]:
+        """Return what the subject of a case was told, in order."""
+        told = self.messages("notices", "notice")
+        return [each.record["kind"] for each in told if each.key == case_id]
+
+    def certified(self, case_id: str) -> dict[str, Any]:
+        """Wait for a deletion's certificate, check its signature and return what it says.
+
+        Then nobody can read the case any more.
+        """
+        rows = until(
+            lambda: [each for each in self.deletions(case_id) if each["completed_at"]],
+            lambda: f"the deletion of a case: {self.deletions(case_id)}",
+        )
+        assert len(rows) == 1
+        signed = json.loads(self.lethe("deletions", "certificate", case_id, "--format", "json"))
+        content: dict[str, Any] = signed["certificate"]
+        assert verify(self._public, canonical(content), signed["signature"])
+        assert (content["case_id"], content["in_time"]) == (case_id, True)
+        service = self.policy.services[content["service"]]
+        for department in service.departments:
+            assert self.asks(department, [case_id]) == {case_id: None}
+            topic = self.messages(f"cases-{department}", "case")
+            assert [each.record for each in topic if each.key == case_id][-1] is None
+        holders = set(self.policy.holders_of(content["service"]))
+        assert {each["holder"] for each in content["holders"]} == holders
+        return content
+
+    def deletions(self, case_id: str) -> list[dict[str, Any]]:
+        """Return what the command says of a case's deletion."""
+        rows = json.loads(self.lethe("deletions", "--limit", "1000", "--format", "json"))
+        return [each for each in rows if each["case_id"] == case_id]
+
+
+def _answer(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def until(true: Callable[[], Any], what: str | Callable[[], str]) -> Any:
+    """Wait for something and return it; fail, saying what did not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := true()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE:g} s for {what if isinstance(what, str) else what()}")
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    return until
+
+
+@pytest.fixture(scope="module")
+def idle_company(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """Make a company whose processes are not started."""
+    folder = tmp_path_factory.mktemp("company")
+    kafka = engines.settings.kafka.model_copy(
+        # What a dead worker held goes to another this soon.
+        update={"prefix": f"t{secrets.token_hex(4)}.", "session_seconds": 6.0}
+    )
+    made = Company(
+        engines.settings.model_copy(
+            update={
+                "data_dir": folder / "data",
+                "secrets_dir": folder / "secrets",
+                "policy": POLICY,
+                "kafka": kafka,
+                "collector": Collector(port=choose_port(0)),
+                "keys": Keys(port=choose_port(0)),
+                "metrics_port": 0,
+            }
+        ),
+        folder,
+    )
+    yield made
+    made.stop()
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(kafka.prefix)]
+    for done in admin.delete_topics(names).values():
+        done.result(30)
+
+
+@pytest.fixture(scope="module")
+def company(idle_company: Company) -> Company:
+    """Start everything, and the holders outside."""
+    idle_company.start()
+    idle_company.hold(*idle_company.policy.holders)
+    return idle_company

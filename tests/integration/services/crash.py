@@ -1,0 +1,66 @@
+"""Runs loops of the worker that die by SIGKILL at a point that is named: no program, a test's tool.
+
+Reads lines ``loop module:name before|after nth`` and prints how each ended: minus the signal's
+number. Everything is imported once; each loop runs in a process of its own, forked before there is
+any thread.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from streams import app, logging
+from streams.settings import load
+from streams.shared import Shared
+
+PATIENCE = 30  # seconds
+
+
+def arm(where: str, when: str, nth: int) -> None:
+    """Have the ``nth`` call of a function be the last thing this process does.
+
+    ``after``: one that returns False had nothing to do, and does not count.
+    """
+    module, _, path = where.partition(":")
+    *outer, name = path.split(".")
+    owner: Any = import_module(module)
+    for each in outer:
+        owner = getattr(owner, each)
+    real: Callable[..., Any] = getattr(owner, name)
+    left = nth
+
+    def mortal(*args: Any, **more: Any) -> Any:
+        nonlocal left
+        said = None if when == "before" else real(*args, **more)
+        left -= said is not False
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **more) if when == "before" else said
+
+    setattr(owner, name, mortal)
+
+
+def run(loop: str, where: str, when: str, nth: int) -> None:
+    signal.alarm(PATIENCE)
+    logging.configure("worker")
+    arm(where, when, nth)
+    app.OF_SERVICES[loop](Shared(load()), threading.Event())
+
+
+for line in sys.stdin:
+    loop, where, when, nth = line.split()
+    child = os.fork()
+    if not child:
+        try:
+            run(loop, where, when, int(nth))
+        except BaseException:  # noqa: BLE001 - the test fails, and this says why
+            traceback.print_exc()
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+    sys.stdout.flush()

@@ -1,0 +1,152 @@
+"""SIGKILL at each step of a deletion, in the worker's own loops on a real broker (S3, S20).
+
+Deletions go on where they were left; what is not to be deleted stays.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from privacy.certificate import canonical
+from sinks.ledger import deletion
+from sinks.signing import Signer, verify
+
+pytestmark = pytest.mark.broker
+
+ROUNDS = 2
+LOOPS = {"cases", "closures", "delete", "receipts"}
+
+
+class Point(NamedTuple):
+    """A call that is not survived; ``nth`` of the process."""
+
+    where: str
+    when: str = "after"
+    nth: int = 1
+
+
+POINTS = {
+    "closures": [
+        Point("streams.cases.closures:keep"),  # the cases have ended, uncommitted
+        Point("streams.cases.closures:outbox.append"),  # and what is to be told of it
+        Point("streams.cases.closures:Closures.batch"),  # committed
+        Point("streams.cases.closures:jobs.finish"),
+    ],
+    "delete": [
+        Point("sinks.ledger.deletion:shred", "before"),
+        Point("sinks.ledger.deletion:keys.shred"),  # keys gone and cases not, uncommitted
+        Point("sinks.ledger.deletion:shred"),
+        Point("streams.deletion.shred:Shredder.shred"),  # committed
+        Point("sinks.ledger.ledger:Ledger.checkpoint", "before"),
+        Point("sinks.ledger.ledger:Ledger.checkpoint"),  # done and not noted
+        Point("sinks.ledger.deletion:unreadable"),
+        Point("streams.deletion.shred:Shredder.scrub"),  # noted
+        Point("streams.deletion.shred:Shredder._send", "before"),
+        Point("sinks.kafka:BatchProducer.send"),  # one topic of several may have been told
+        Point("sinks.kafka:BatchProducer.stored", "before"),
+        Point("sinks.kafka:BatchProducer.stored"),  # the broker knows, and we do not
+        Point("sinks.ledger.deletion:announced"),
+        Point("sinks.ledger.deletion:complete"),  # certified, uncommitted
+        Point("streams.deletion.shred:Shredder.announce"),
+    ],
+    "cases": [
+        Point("streams.cases.work:cases.add"),
+        Point("streams.cases.transitions:cases.end"),
+        Point("streams.lanes.ledgered:publish", "before"),  # committed, and nobody told
+        Point("streams.lanes.ledgered:publish"),
+        Point("streams.lanes.ledgered:commit", "before"),  # told, the position not committed
+    ],
+    "receipts": [
+        Point("sinks.ledger.deletion:receive"),
+        Point("sinks.ledger.deletion:complete"),
+        Point("streams.lanes.ledgered:commit", "before"),
+        Point("streams.lanes.ledgered:commit"),
+    ],
+}
+GROUPS = pytest.mark.skipif(
+    os.environ.get("LETHE_TEST_BROKER", "embedded") == "embedded",
+    reason="the embedded broker's groups may wait for ever for a member that was killed",
+)
+
+
+@pytest.fixture(scope="module")
+def staffed(idle_company: Any) -> Any:
+    """Start collector, key server and holders, and no worker yet."""
+    idle_company.start(workers=False)
+    idle_company.hold(*idle_company.policy.holders)
+    return idle_company
+
+
+@pytest.fixture
+def kill(staffed: Any) -> Iterator[Callable[[str, Point], int]]:
+    """Run a loop until it is killed at a point; return how it ended."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("crash.py"))],
+        env=staffed.settings.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def run(loop: str, point: Point) -> int:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(f"{loop} {point.where} {point.when} {point.nth}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    yield run
+    process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    ["closures", "delete", pytest.param("cases", marks=GROUPS),
+     pytest.param("receipts", marks=GROUPS)],
+)  # fmt: skip
+def test_s3_a_kill_at_any_step_costs_nothing(
+    staffed: Any, kill: Callable[[str, Point], int], eventually: Callable[..., Any], loop: str
+) -> None:
+    staffed.work("others", *LOOPS - {loop})
+    gone, kept = [], {}
+    for number in range(ROUNDS):
+        for point in POINTS[loop]:
+            group = f"{loop}-{number}-{len(gone)}"
+            held = [staffed.submit("contest", group=group) for _ in range(2)]
+            gone += [*held, staffed.submit("job-application", group=group)]
+            fields = staffed.fill_in("contest")
+            kept[staffed.submit("contest", group="kept", fields=fields)] = fields
+            staffed.report("delivered", "contest", group=group)
+            staffed.report("process_ended", "job-application", group=group)
+            assert kill(loop, point) == -9, point
+    staffed.work("at-last", loop)
+    eventually(lambda: len(certificates(staffed, gone)) == len(gone), "all certificates")
+
+    public = Signer.under(staffed.settings.secrets).public
+    for signed in certificates(staffed, gone).values():
+        assert verify(public, canonical(signed["certificate"]), signed["signature"])
+    with staffed.ledger.reading() as connection:
+        assert not deletion.traces(connection, gone)
+    for topic in ("cases-marketing", "cases-human-resources"):
+        last = {each.key: each.record for each in staffed.messages(topic, "case")}
+        assert not [each for each in gone if last.get(each) is not None]
+    there = staffed.sees("marketing")
+    assert not there.keys() & {*gone}
+    for case_id, fields in kept.items():
+        assert there[case_id].state == "open"
+        assert there[case_id].fields["email"] == fields["email"]
+    asked = staffed.messages("deletions", "deletion")
+    assert not {each.record["case_id"] for each in asked} & kept.keys()
+    staffed.rest()
+
+
+def certificates(company: Any, case_ids: list[str]) -> dict[str, Any]:
+    with company.ledger.reading() as connection:
+        found = deletion.latest(connection, 1_000)
+    return {
+        each.deletion.case_id: each.certificate
+        for each in found
+        if each.certificate and each.deletion.case_id in case_ids
+    }
