@@ -63,9 +63,7 @@ def cases(
         typer.echo(f"{department} has no such case", err=True)
 
 
-def present(
-    settings: "Settings", department: str, token_file: Path | None
-) -> "Mapping[str, Case]":
+def present(settings: "Settings", department: str, token_file: Path | None) -> "Mapping[str, Case]":
     """Return a department's cases by id, opened. Raise SettingsError and OSError."""
     from kafka.errors import KafkaError
 

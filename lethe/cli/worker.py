@@ -20,7 +20,8 @@ def worker(
     (dead letters). With a policy also: consent (changes into the ledger), route (events to the
     topics of ad providers), deliver (sends them), settle (lets withdrawals be effective; wanted on
     every host with deliver). With services in it: cases (forms and service events), closures (whole
-    groups, cases in due time), delete (shreds what is over), receipts (of holders outside), overdue.
+    groups, cases in due time), delete (shreds what is over), receipts (of holders outside), overdue
+    (alerts).
     Several workers share the partitions. Metrics: http://127.0.0.1:9464/metrics (setting
     metrics_port).
 
