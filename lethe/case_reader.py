@@ -183,6 +183,8 @@ class CaseReader:
     def _change(self, message: Any) -> dict[str, Any] | Ended | None:
         """Return a message's record; None: it is none of this department's cases."""
         case_id = (message.key or b"").decode(errors="replace")
+        if not case_id:
+            return None  # what keeps the broker compacting
         if message.value is None:
             return Ended(case_id)
         try:

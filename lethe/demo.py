@@ -23,6 +23,7 @@ from sinks.geo.sample import SAMPLE_CITIES
 from streams.settings import Settings, SettingsError, load
 
 RATE = 2_000.0  # events a second, less than the collector's burst for two sites
+LEASE_SECONDS = 10.0
 PATIENCE = 180.0  # seconds for the pipeline to finish what was accepted
 
 
@@ -48,6 +49,9 @@ class Demo:
         # A demo does not wait a minute to see whether more of yesterday comes.
         hurried = given.statistics.model_copy(update={"settle_seconds": 3, "grace_minutes": 0})
         given = given.model_copy(update={"statistics": hurried})
+        # One on a busy laptop should not see its worker ended for a lease that ran out.
+        leased = given.ads.model_copy(update={"lease_seconds": LEASE_SECONDS})
+        given = given.model_copy(update={"ads": leased})
         with progress_bar() as progress:
             ensure(given.geo.cache, given.geo.databases, progress)
         with (

@@ -3,11 +3,11 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import Any
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaException, Message
 from kafka.errors import KafkaError
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from lethe.case_keys import CaseKeys, KeysUnavailableError
 from lethe.cli.cases import present
+from lethe.demo_onlooker import Onlooker
 from lethe.demo_pipeline import DemoError, Pipeline
 from lethe.retention import ReceiptFailedError, RetentionWorker
 from lethe.standins.account import POLICY, SITE
@@ -22,7 +23,7 @@ from lethe.standins.crm import Crm
 from privacy.certificate import STEPS, Receipt, canonical, readable
 from privacy.lifecycle import ServiceEvent
 from schemas.codec import decode, encode
-from sinks.kafka import BatchProducer, NotStoredError, consumer, poll
+from sinks.kafka import BatchProducer, NotStoredError
 from sinks.ledger import deletion
 from sinks.ledger.deletion import Progress
 from sinks.ledger.ledger import Ledger
@@ -69,14 +70,23 @@ class FormsDemo:
             "is an example on this machine."
         )
         try:
-            with closing(Ledger.open(ledger_url(self._settings))) as ledger:
+            with (
+                closing(Ledger.open(ledger_url(self._settings))) as ledger,
+                closing(Onlooker(self._settings)) as onlooker,
+            ):
                 async with self._holder_outside():
                     case_id = await self._submit()
-                    await self._show_case(case_id)
+                    await self._show_case(onlooker, case_id)
                     since = await self._report(ServiceEvent.DELIVERED, case_id)
                     progress = await self._watch(ledger, case_id, since)
-                await self._require_forgotten(ledger, case_id)
-        except (KafkaError, KeysUnavailableError, NotStoredError, ReceiptFailedError) as error:
+                await self._require_forgotten(ledger, onlooker, case_id)
+        except (
+            KafkaError,
+            KafkaException,
+            KeysUnavailableError,
+            NotStoredError,
+            ReceiptFailedError,
+        ) as error:
             raise DemoError(f"{type(error).__name__}: {error}") from None
         self._show_certificate(progress)
         return progress.deletion.deletion_id
@@ -86,7 +96,7 @@ class FormsDemo:
         answer = await self._pipeline.post(f"/v1/forms/{SERVICE}", form)
         return str(answer["case_id"])
 
-    async def _show_case(self, case_id: str) -> None:
+    async def _show_case(self, onlooker: Onlooker, case_id: str) -> None:
         """Show what the department reads, and what everybody else does."""
 
         async def read() -> Any:
@@ -99,7 +109,7 @@ class FormsDemo:
         self._crm.keep(case_id, case.fields)
         if await asyncio.to_thread(self._key_given, self._other, case_id):
             raise DemoError(f"{self._other} is given the key of a case that is not its own")
-        lies = await asyncio.to_thread(self._lies_on_topic, case_id)
+        lies = await asyncio.to_thread(self._lies_on_topic, onlooker, case_id)
         if lies is None:
             raise DemoError(f"{self._reader} reads a case that its topic does not hold")
         record = decode("case", lies)
@@ -151,7 +161,7 @@ class FormsDemo:
         finally:
             self._console.print(_steps(found, since))
 
-    async def _require_forgotten(self, ledger: Ledger, case_id: str) -> None:
+    async def _require_forgotten(self, ledger: Ledger, onlooker: Onlooker, case_id: str) -> None:
         """Look once more, everywhere, for what must be gone."""
         with ledger.reading() as connection:
             if deletion.traces(connection, [case_id]):
@@ -163,7 +173,7 @@ class FormsDemo:
                 raise DemoError(f"{department} is given the key of a case that is over")
         if case_id in await asyncio.to_thread(present, self._settings, self._reader, None):
             raise DemoError(f"{self._reader} can still read the case")
-        if await asyncio.to_thread(self._lies_on_topic, case_id) is not None:
+        if await asyncio.to_thread(self._lies_on_topic, onlooker, case_id) is not None:
             raise DemoError(f"the topic of {self._reader} has no tombstone for the case")
         self._console.print(
             f"Now {self._reader} reads nothing of it and is given no key, its topic has a "
@@ -177,14 +187,14 @@ class FormsDemo:
         url = f"http://127.0.0.1:{self._settings.keys.port}"
         return case_id in CaseKeys(url, token).of([case_id])
 
-    def _lies_on_topic(self, case_id: str) -> bytes | None:
+    def _lies_on_topic(self, onlooker: Onlooker, case_id: str) -> bytes | None:
         """Return what the department's topic holds of a case; None: a tombstone, or nothing.
 
         Raise DemoError for something personal, whatever topic it is on.
         """
         topic = self._settings.topic(f"cases-{self._reader}")
         last: bytes | None = None
-        for message in messages(self._settings):
+        for message in onlooker.seen():
             if _holds(message, self._personal.values()):
                 raise DemoError(f"something personal can be read on {message.topic()}")
             if message.topic() == topic and message.key() == case_id.encode():
@@ -218,32 +228,6 @@ class FormsDemo:
         finally:
             stop.set()
             await working
-
-
-def messages(settings: Settings) -> Iterator[Message]:
-    """Yield what every topic holds at present, as who runs the broker may read it."""
-    prefix = settings.kafka.prefix
-    with closing(
-        consumer(settings.kafka.bootstrap, f"{prefix}demo", settings.kafka.options)
-    ) as source:
-        known = source.list_topics(timeout=10).topics
-        places = [
-            TopicPartition(name, number)
-            for name, topic in known.items()
-            if name.startswith(prefix) and not name.startswith("__")
-            for number in topic.partitions
-        ]
-        marks = [(each, *source.get_watermark_offsets(each, timeout=10)) for each in places]
-        # Where there is nothing, nothing ever says that the end is reached.
-        ends = {(p.topic, p.partition): end for p, first, end in marks if first < end}
-        source.assign(
-            [TopicPartition(p.topic, p.partition, first) for p, first, end in marks if first < end]
-        )
-        while ends:
-            yield from poll(source, 10_000, 0.05)
-            for each in source.position([TopicPartition(*place) for place in ends]):
-                if each.offset >= ends[each.topic, each.partition]:
-                    del ends[each.topic, each.partition]
 
 
 def _holds(message: Message, personal: Collection[str]) -> bool:

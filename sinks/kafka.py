@@ -16,6 +16,7 @@ from confluent_kafka import (
 # keeps to them and never comes near this.
 RECEIVE_MAX = 2_000_000_000
 
+ANY = -1  # partition: the one that the key says
 
 # What every producer of ours promises: nothing lost, nothing doubled, Java's partitions.
 SAFE: Mapping[str, str | bool] = {
@@ -126,15 +127,22 @@ class BatchProducer:
         )
 
     def send(
-        self, topic: str, values: Sequence[bytes | None], keys: Sequence[bytes] | None = None
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes] | None = None,
+        partition: int = ANY,
     ) -> None:
-        """Queue values, None for a tombstone; ``stored`` tells whether they arrived."""
+        """Queue values, None for a tombstone; ``stored`` tells whether they arrived.
+
+        ``partition`` is where they go, whatever their keys.
+        """
         messages: list[dict[str, bytes | None]] = (
             [{"value": value} for value in values]
             if keys is None
             else [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
         )
-        queued = self._producer.produce_batch(topic, messages, on_delivery=self._report)
+        queued = self._producer.produce_batch(topic, messages, partition, on_delivery=self._report)
         if queued != len(messages):
             self._failed.set()
 

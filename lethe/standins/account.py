@@ -30,7 +30,8 @@ def sections(url: str) -> str:
 
 def with_standins(settings: Settings, url: str) -> Settings:
     """Return settings under which every provider is its stand-in, and the policy the company's."""
-    ads = Ads(**tomllib.loads(sections(url))["ads"])
+    accounts = Ads(**tomllib.loads(sections(url))["ads"])
+    ads = accounts.model_copy(update={"lease_seconds": settings.ads.lease_seconds})
     return settings.model_copy(update={"policy": POLICY, "ads": ads})
 
 

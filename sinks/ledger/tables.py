@@ -239,7 +239,7 @@ receipts = Table(
     _must("at", BigInteger),
 )
 
-# Who must not be mailed on a list again, whatever is subscribed to later in their name.
+# Who unsubscribed from a list, until they subscribe again themselves.
 unsubscribed = Table(
     "unsubscribed",
     METADATA,

@@ -8,6 +8,7 @@ from streams.deletion.announce import Announcement
 from streams.deletion.certify import Certifier
 from streams.deletion.overdue import ALERTS, Overdue
 from streams.deletion.receipts import RECEIPTS, ReceiptsLane
+from streams.deletion.rolling import Rolling
 from streams.deletion.shred import Shredder
 from streams.settings import SettingsError
 from streams.shared import Shared, now
@@ -15,9 +16,11 @@ from streams.shared import Shared, now
 
 def delete(shared: Shared, stop: threading.Event) -> None:
     """Make cases that are over unreadable, and tell the broker."""
-    announcement = Announcement(shared.known_policy, shared.settings.topic)
-    certifier = _certifier(shared)
-    Shredder(shared.ledger, shared.producer(for_sdk=True), announcement, certifier, now).run(stop)
+    policy, topic_of = shared.known_policy, shared.settings.topic
+    producer = shared.producer(for_sdk=True)
+    names = [topic_of(f"cases-{each}") for each in policy.departments]
+    announcement, rolling = Announcement(policy, topic_of), Rolling(names, producer, now)
+    Shredder(shared.ledger, producer, announcement, _certifier(shared), now).run(stop, rolling.beat)
 
 
 def receipts(shared: Shared, stop: threading.Event) -> None:

@@ -47,9 +47,10 @@ class Shredder:
         self._certifier = certifier
         self._clock = clock
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop``; while the ledger is away, wait for it."""
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Work until ``stop``, with a ``beat`` each turn; while the ledger is away, wait for it."""
         while not stop.is_set():
+            beat()
             try:
                 busy = self.turn()
             except LedgerError as error:

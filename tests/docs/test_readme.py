@@ -1,5 +1,7 @@
 """What the documents tell people to type works."""
 
+import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,8 +10,12 @@ from typing import Any
 import pytest
 import typer
 
+import lethe
 from lethe.cli import COMMANDS, app
+from lethe.standins.account import POLICY
+from privacy.forms import problems
 from schemas.codec import decode
+from streams import policy
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +67,19 @@ def test_links_lead_somewhere() -> None:
     for document in [*DOCUMENTS, ROOT / "ARCHITECTURE.md"]:
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_form_that_is_shown_is_taken_by_the_policy_it_is_for() -> None:
+    text = "\n".join(blocks("sh"))
+    ((service, body),) = re.findall(r"/v1/forms/(\S+) .*?-d '(.*?)'", text, re.DOTALL)
+    assert not problems(policy.load(POLICY).services[service], json.loads(body))
+
+
+def test_what_is_imported_is_there() -> None:
+    nodes = [node for each in blocks("python") for node in ast.walk(ast.parse(each))]
+    found = [each for each in nodes if isinstance(each, ast.ImportFrom) and each.module == "lethe"]
+    named = {name.name for each in found for name in each.names}
+    assert {"Publisher", "RetentionWorker", "submit_form"} <= named <= set(lethe.__all__)
 
 
 @pytest.mark.broker

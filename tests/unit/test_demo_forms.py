@@ -89,7 +89,7 @@ class Pipeline:
         given |= self.over and "keys for ever" in self.faults
         return dict.fromkeys(case_ids, b"k" * 32) if given else {}
 
-    def messages(self, _: Settings) -> Iterator[Message]:
+    def seen(self) -> Iterator[Message]:
         leak = self.form["email"].encode() if "nothing is sealed" in self.faults else b"sealed"
         record = {
             "case_id": CASE, "service": "sample-request", "department": "sales", "group": None,
@@ -143,6 +143,9 @@ class Pipeline:
             return {**made, "certificate": {**content, "in_time": not content["in_time"]}}
         return made
 
+    def close(self) -> None:
+        pass
+
     # As the RetentionWorker of the CRM.
 
     def worker(self, *_: str, **__: str) -> "Pipeline":
@@ -170,7 +173,7 @@ def pipeline(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pi
     ledger = Ledger.open(ledger_url(settings))
     made = Pipeline(ledger, settings.secrets)
     monkeypatch.setattr(demo_forms, "present", made.present)
-    monkeypatch.setattr(demo_forms, "messages", made.messages)
+    monkeypatch.setattr(demo_forms, "Onlooker", lambda _: made)
     monkeypatch.setattr(demo_forms, "CaseKeys", made.keys)
     monkeypatch.setattr(demo_forms, "BatchProducer", lambda *_: made)
     monkeypatch.setattr(demo_forms, "RetentionWorker", made.worker)

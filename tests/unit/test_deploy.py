@@ -51,6 +51,16 @@ def test_compose_names_commands_settings_and_files_that_exist(compose: dict[str,
         assert not source.startswith("./") or (ROOT / source).is_file()
 
 
+def test_keys_of_departments_are_with_those_alone_that_need_them(compose: dict[str, Any]) -> None:
+    ours = {name: each for name, each in compose["services"].items() if "build" in each}
+    mounted = {name: " ".join(each["volumes"]) for name, each in ours.items()}
+    assert {name for name, each in mounted.items() if "/keks" in each} == {
+        "keys-init",
+        "collector",
+        "keys",
+    }
+
+
 def test_the_image_is_built_from_what_is_there() -> None:
     for line in (ROOT / "deploy/image/Dockerfile").read_text().splitlines():
         if line.startswith("COPY ") and "--from" not in line:

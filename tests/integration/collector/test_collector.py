@@ -101,8 +101,8 @@ def test_what_is_acknowledged_is_on_the_broker_without_a_full_address(
     assert "192.0.2.77" not in log
     assert "127.0.0.1" not in log.replace('"host": "127.0.0.1"', "")
     assert [json.loads(line)["event"] for line in log.splitlines()] == [
-        "collector_listens",
-        "collector_stops",
+        "listens",
+        "stops",
     ]
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,15 +25,15 @@ from lethe.local.process import Process, Supervisor, choose_port
 from lethe.standins.crm import Crm
 from privacy.certificate import canonical
 from privacy.policy import FieldKind, FormField
-from schemas.codec import decode
-from sinks.kafka import consumer, poll
+from schemas.codec import decode, encode
+from sinks.kafka import BatchProducer, consumer, poll
 from sinks.kafka_admin import create_topics
 from sinks.ledger.ledger import Ledger
 from sinks.signing import verify
 from streams.keys.prepare import prepare
 from streams.policy import load as load_policy
 from streams.settings import Collector, Keys, Settings
-from streams.shared import ledger_url
+from streams.shared import ledger_url, now
 
 PATIENCE = 60.0
 POLICY = Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
@@ -68,6 +69,7 @@ class Company:
         )
         prepare(settings.secrets, self.policy)
         self.ledger = Ledger.open(ledger_url(settings))
+        self._producer = BatchProducer(kafka.bootstrap, kafka.options)
         self._environment = settings.environment() | {"COLUMNS": "200"}
         self._public = self.lethe("deletions", "key")
 
@@ -126,6 +128,7 @@ class Company:
         self.workers.stop()
         self.supervisor.stop()
         self.ledger.close()
+        del self._producer  # or it would look for the broker as long as it is there
 
     def lethe(self, *words: str, code: int = 0) -> str:
         """Run a command here and return what it printed."""
@@ -173,10 +176,19 @@ class Company:
         assert status == 202, answer
         return str(answer["case_id"])
 
-    def report(self, event: str, service: str, *, case: str = "", group: str = "") -> None:
-        """Report a service event, as a department does."""
-        about = ("--case", case) if case else ("--group", group)
-        self.lethe("service-event", event, "--service", service, *about)
+    def report(
+        self, event: str, service: str, *, case: str | None = None, group: str | None = None
+    ) -> None:
+        """Report a service event, as a department's own system does."""
+        told = {
+            "event_id": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)),
+            "service": service, "event": event, "case_id": case, "group": group, "at": now(),
+            "by": "back-office", "details": {},
+        }  # fmt: skip
+        key = (case or group or "").encode()
+        topic = self.settings.topic("service-events")
+        self._producer.send(topic, [encode("service_event", told)], [key])
+        self._producer.stored()
 
     def reader(self, department: str, **options: Any) -> CaseReader:
         """Return a reader with the department's own token."""
@@ -218,7 +230,10 @@ class Company:
         return keys
 
     def messages(self, topic: str, record: str) -> list[Message]:
-        """Read a topic from its first offset to its present end; of each partition in order."""
+        """Read a topic from its first offset to its present end; of each partition in order.
+
+        What is of nobody (``streams.deletion.rolling``) is left out.
+        """
         kafka = self.settings.kafka
         client = consumer(kafka.bootstrap, "reader", kafka.options)
         name = self.settings.topic(topic)
@@ -237,7 +252,7 @@ class Company:
                 if each.offset >= marks[each.partition][1]:
                     del places[each.partition]
         client.close()
-        return found
+        return [each for each in found if each.key]
 
     def notices(self, case_id: str) -> list[str]:
         """Return what the subject of a case was told, in order."""

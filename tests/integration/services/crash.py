@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -31,7 +30,7 @@ def arm(where: str, when: str, nth: int) -> None:
     owner: Any = import_module(module)
     for each in outer:
         owner = getattr(owner, each)
-    real: Callable[..., Any] = getattr(owner, name)
+    real: Any = getattr(owner, name)
     left = nth
 
     def mortal(*args: Any, **more: Any) -> Any:
@@ -49,9 +48,10 @@ def run(loop: str, where: str, when: str, nth: int) -> None:
     signal.alarm(PATIENCE)
     logging.configure("worker")
     arm(where, when, nth)
-    app.OF_SERVICES[loop](Shared(load()), threading.Event())
+    app.OF_SERVICES[loop](shared, threading.Event())
 
 
+shared = Shared(load())  # nothing of it is open yet
 for line in sys.stdin:
     loop, where, when, nth = line.split()
     child = os.fork()

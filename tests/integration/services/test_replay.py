@@ -1,4 +1,4 @@
-"""Whatever is read again, from the first offset and by readers that remember nothing, stays dead."""
+"""All is read again, from the first offset, by readers that remember nothing: all stay gone."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,9 +26,7 @@ READERS = {
 IDEMPOTENCY_KEY = "the-same-form-twice"
 
 
-def test_s3_a_full_replay_brings_nobody_back(
-    company: Any, eventually: Callable[..., Any]
-) -> None:
+def test_s3_a_full_replay_brings_nobody_back(company: Any, eventually: Callable[..., Any]) -> None:
     """Of every kind of service, a group that was closed, and one who is still there."""
     form = {"fields": company.fill_in("sample-request"), "idempotency_key": IDEMPOTENCY_KEY}
     status, answer = company.post("sample-request", form)
@@ -75,8 +73,7 @@ def everything(company: Any) -> dict[str, list[Any]]:
     """Return all that the pipeline has told anybody."""
     topics = TOLD | {f"cases-{each}": "case" for each in company.policy.departments}
     return {
-        topic: sorted(company.messages(topic, record), key=repr)
-        for topic, record in topics.items()
+        topic: sorted(company.messages(topic, record), key=repr) for topic, record in topics.items()
     }
 
 

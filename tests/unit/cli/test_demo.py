@@ -1,4 +1,4 @@
-"""What ``lethe demo`` leaves alone. What it does: tests/unit/test_demo_ads.py."""
+"""What ``lethe demo`` leaves alone. What it does: tests/unit/test_demo_*.py."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -173,6 +173,7 @@ def test_a_case_that_is_over_is_told_and_its_key_forgotten() -> None:
     mine = reader()
     mine._consumer.put("c-1", case("c-1"))
     mine._consumer.put("c-1", None)
+    mine._consumer.put("", None)  # of nobody, once an hour
     assert [type(each) for each in mine.poll()] == [Case, Ended]
     assert mine._keys.forgotten == ["c-1"]
 
