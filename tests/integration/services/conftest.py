@@ -83,11 +83,11 @@ class Company:
         ):
             self.supervisor.run(self.process(name, *words, ports=[port]))
         if workers:
-            self.work("worker", *LOOPS)
+            self.work("worker")
 
     def work(self, name: str, *loops: str) -> Process:
-        """Start a worker with those loops."""
-        words = [word for each in loops for word in ("--only", each)]
+        """Start a worker with those loops; none: all that a case needs."""
+        words = [word for each in loops or LOOPS for word in ("--only", each)]
         process = self.process(name, "worker", *words)
         self.workers.run(process)
         return process
@@ -252,7 +252,7 @@ class Company:
                 if each.offset >= marks[each.partition][1]:
                     del places[each.partition]
         client.close()
-        return [each for each in found if each.key]
+        return [each for each in found if each != Message("", None)]
 
     def notices(self, case_id: str) -> list[str]:
         """Return what the subject of a case was told, in order."""

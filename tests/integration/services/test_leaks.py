@@ -174,7 +174,7 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
     assert search(broker, copies).hits
     time.sleep(within["segment.ms"] / 1000)
     company.rest()
-    company.work("an-hour-later", "delete")
+    company.work("an-hour-later")
     eventually(
         lambda: not search(broker, copies).hits,
         lambda: f"sealed copies to go: {sorted(search(broker, copies).hits)}",

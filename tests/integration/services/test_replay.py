@@ -56,7 +56,7 @@ def test_s3_a_full_replay_brings_nobody_back(company: Any, eventually: Callable[
         connection.execute(delete(tables.positions))
     for reader, topics in READERS.items():
         rewind(company.settings, reader, topics)
-    company.work("replay", "cases", "closures", "delete", "receipts")
+    company.work("replay")
     eventually(lambda: positions(company) == ends, "all to be read again")
     # What is read again is told twice to nobody: nothing of it is under way any more.
     with company.ledger.reading() as connection:
