@@ -48,12 +48,14 @@ def test_s3_a_holder_that_never_answers_is_reported_and_one_that_answers_twice_c
     assert signed["certificate"]["in_time"] is False
     assert signed["certificate"]["holders"][0]["outcome"] == "done"
     assert "Nothing is overdue" in company.lethe("deletions", "--overdue")
+    answer = answers(company, case_id)
     answer_again(company, case_id)
     other = company.submit("sample-request")
     company.sees_in("sales", other, "open")
     company.report("delivered", "sample-request", case=other)
     assert company.certified(other)["holders"][0]["outcome"] == "nothing_held"
     assert certificate(company, case_id) == signed
+    assert answers(company, case_id) == answer
     assert company.messages("dead-letters", "dead_letter") == []
 
 
@@ -61,6 +63,12 @@ def certificate(company: Any, case_id: str) -> Any:
     with company.ledger.reading() as connection:
         found = deletion.show(connection, case_id)
     return None if found is None else found.certificate
+
+
+def answers(company: Any, case_id: str) -> Any:
+    with company.ledger.reading() as connection:
+        found = deletion.show(connection, case_id)
+        return deletion.receipts_of(connection, [found.deletion.deletion_id])
 
 
 def answer_again(company: Any, case_id: str) -> None:
