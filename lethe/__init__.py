@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lethe.case_keys import KeysUnavailableError
-    from lethe.case_reader import Case, CaseReader, Ended
+    from lethe.case_reader import Case, CaseReader, CasesRefusedError, Ended
     from lethe.forms import FormFailedError, FormRefusedError, submit_form
     from lethe.publisher import InvalidEventError, Publisher, PublishFailedError, Receipt
     from lethe.retention import Deletion, Outcome, ReceiptFailedError, RetentionWorker
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Case",
     "CaseReader",
+    "CasesRefusedError",
     "Deletion",
     "Ended",
     "FormFailedError",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Case", "CaseReader", "Ended"), "lethe.case_reader"),
+    **dict.fromkeys(("Case", "CaseReader", "CasesRefusedError", "Ended"), "lethe.case_reader"),
     **dict.fromkeys(
         ("Deletion", "Outcome", "ReceiptFailedError", "RetentionWorker"), "lethe.retention"
     ),

@@ -24,7 +24,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from lethe.case_keys import CaseKeys, KeysUnavailableError
 from schemas.codec import WireError, decode
@@ -60,18 +64,22 @@ class Ended:
 Change = Case | Ended
 
 
+class CasesRefusedError(RuntimeError):
+    """Raised when the broker has no such topic for us; the message says what helps."""
+
+
 class CaseReader:
     """Reads ``cases-<department>``. For one thread.
 
     ``bootstrap`` is ``host:port``, several with commas; ``prefix`` is what the pipeline's settings
     put before each topic. ``keys_url`` and ``token`` are the key server's and the department's.
-    ``group``: go on where that group has come to, each change once at least, and share the work
-    with its other readers; None: from the beginning. ``kafka_options`` go to kafka-python's
-    consumer (``security_protocol``, ``sasl_mechanism``, ...).
+    ``group``: go on where that group of the department's has come to, each change once at least,
+    and share the work with its other readers; None: from the beginning. ``kafka_options`` go to
+    kafka-python's consumer (``security_protocol``, ``sasl_mechanism``, ...).
 
     Keys are used for a minute at most. A case whose key is gone is passed over: that it ended is
-    said too. Raise ValueError for a ``keys_url`` without TLS, except on this machine, and
-    KafkaError when no broker answers.
+    said too. Raise ValueError for a ``keys_url`` without TLS, except on this machine,
+    CasesRefusedError, and KafkaError when no broker answers.
     """
 
     def __init__(
@@ -91,31 +99,37 @@ class CaseReader:
         self._group = group
         self._keys = CaseKeys(keys_url, token, steady=steady, ssl_context=ssl_context)
         self._uncommitted = False
-        topic = f"{prefix}cases-{department}"
+        self._login = f"{prefix}department-{department}"
+        self._topic = f"{prefix}cases-{department}"
         self._consumer = KafkaConsumer(
             **{"allow_auto_create_topics": False, **kafka_options},
             bootstrap_servers=bootstrap.split(","),
-            group_id=group,
+            group_id=None if group is None else f"{self._login}.{group}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
+        known = self._consumer.partitions_for_topic(self._topic)
+        if not known:  # one that we may not even know of is as one that is not there
+            self._consumer.close(autocommit=False)
+            raise self._refused()
         if group is None:
-            known = self._consumer.partitions_for_topic(topic) or ()
-            self._consumer.assign([TopicPartition(topic, each) for each in sorted(known)])
+            self._consumer.assign([TopicPartition(self._topic, each) for each in sorted(known)])
         else:
-            self._consumer.subscribe([topic])
+            self._consumer.subscribe([self._topic])
 
     def poll(self, seconds: float = 1.0) -> list[Change]:
         """Return what has changed, in order for each case; wait ``seconds`` for it at most.
 
         In a group, asking for more says that all before is done. Raise KeysUnavailableError;
-        nothing is lost: it comes again.
+        nothing is lost: it comes again. Raise CasesRefusedError when we may read no more.
         """
         self._commit()
         self._keys.expire()
-        found: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
-            timeout_ms=int(seconds * 1000), max_records=AT_ONCE
-        )
+        found: Mapping[TopicPartition, Sequence[Any]]
+        try:
+            found = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=AT_ONCE)
+        except (TopicAuthorizationFailedError, GroupAuthorizationFailedError):
+            raise self._refused() from None
         try:
             changes = self._read([each for messages in found.values() for each in messages])
         except KeysUnavailableError:
@@ -159,6 +173,12 @@ class CaseReader:
         if kind is None:
             self._commit()
         self.close()
+
+    def _refused(self) -> CasesRefusedError:
+        return CasesRefusedError(
+            f"{self._topic} is not there, or not for this login: log in as {self._login}, and have "
+            "lethe topics --create and lethe topics acls --apply run with today's policy"
+        )
 
     def _commit(self) -> None:
         if self._uncommitted and self._group is not None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from lethe.case_keys import CaseKeys, KeysUnavailableError
 from lethe.cli.cases import present
+from lethe.cli.service_event import send
 from lethe.demo_onlooker import Onlooker
 from lethe.demo_pipeline import DemoError, Pipeline
 from lethe.retention import ReceiptFailedError, RetentionWorker
@@ -22,14 +23,13 @@ from lethe.standins.account import POLICY, SITE
 from lethe.standins.crm import Crm
 from privacy.certificate import STEPS, Receipt, canonical, readable
 from privacy.lifecycle import ServiceEvent
-from schemas.codec import decode, encode
-from sinks.kafka import BatchProducer, NotStoredError
+from schemas.codec import decode
+from sinks.kafka import NotStoredError
 from sinks.ledger import deletion
 from sinks.ledger.deletion import Progress
 from sinks.ledger.ledger import Ledger
 from sinks.signing import Signer, verify
 from streams import policy
-from streams.cases import EVENTS
 from streams.keys import tokens
 from streams.settings import Settings
 from streams.shared import ledger_url, now
@@ -125,20 +125,10 @@ class FormsDemo:
     async def _report(self, event: ServiceEvent, case_id: str) -> int:
         """Report a service event, as a back office does; return when (ms since 1970)."""
         at = now()
-        content: dict[str, Any] = {
-            "event_id": self._id,
-            "service": SERVICE,
-            "event": event.value,
-            "case_id": case_id,
-            "group": None,
-            "at": at,
-            "by": self._reader,
-            "details": {},
-        }
-        producer = BatchProducer(self._settings.kafka.bootstrap, self._settings.kafka.options)
-        topic = self._settings.topic(EVENTS)
-        producer.send(topic, [encode("service_event", content)], [case_id.encode()])
-        await asyncio.to_thread(producer.stored)
+        await asyncio.to_thread(
+            send, self._settings, event,
+            event_id=self._id, service=SERVICE, case=case_id, at=at, by=self._reader,
+        )  # fmt: skip
         self._console.print(f"The back office reports: {event}.")
         return at
 

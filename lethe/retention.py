@@ -28,7 +28,6 @@ from schemas.codec import WireError, decode, encode
 __all__ = ["Deletion", "Erase", "Outcome", "ReceiptFailedError", "RetentionWorker"]
 
 DELETIONS = "deletions"
-RECEIPTS = "deletion-receipts"
 NAMESPACE = UUID("8f0a6c1e-2f57-4a55-8a19-6b7d3f0f5c41")
 AT_ONCE = 100
 MOST_OPEN = 10_000  # that failed; no more are taken until some of them are done
@@ -93,7 +92,7 @@ class RetentionWorker:
         **kafka_options: Any,
     ) -> None:
         self._holder = holder
-        self._receipts = prefix + RECEIPTS
+        self._receipts = f"{prefix}deletion-receipts-{holder}"
         self._retry = retry_seconds
         self._now = now
         self._steady = steady

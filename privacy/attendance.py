@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import floor
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from privacy.lifecycle import CaseState
-from privacy.policy import FormField
+
+if TYPE_CHECKING:
+    from privacy.policy import FormField
 
 
 class Audience(StrEnum):
@@ -21,6 +23,13 @@ class Audience(StrEnum):
     ORGANISER = "organiser"
     PARTICIPANTS = "participants"
     PUBLIC = "public"
+
+
+OPTIONS: Mapping[str, Sequence[Audience]] = {
+    "guest_list": tuple(Audience),
+    "open_to": (Audience.PARTICIPANTS, Audience.PUBLIC),
+}
+"""What an organiser may choose from, by the field of the event's form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ def sees_guests(chosen: Choices, audience: Audience) -> bool:
 
 
 def guest_list(
-    chosen: Choices, audience: Audience, fields: Mapping[str, FormField], guests: Iterable[Guest]
+    chosen: Choices, audience: Audience, fields: "Mapping[str, FormField]", guests: Iterable[Guest]
 ) -> Sequence[Mapping[str, str]] | None:
     """Return what an audience sees of those who have a seat; None when that is nothing.
 
@@ -125,7 +134,7 @@ def guest_list(
 
 
 def seats(
-    chosen: Choices, audience: Audience, fields: Mapping[str, FormField], guests: Iterable[Guest]
+    chosen: Choices, audience: Audience, fields: "Mapping[str, FormField]", guests: Iterable[Guest]
 ) -> Sequence[Seat] | None:
     """Return the seats with their badges, by order of arrival; None when they are not shown.
 
@@ -140,9 +149,9 @@ def seats(
 def _shown(
     chosen: Choices,
     audience: Audience,
-    fields: Mapping[str, FormField],
+    fields: "Mapping[str, FormField]",
     guests: Iterable[Guest],
-    shows: Callable[[FormField], bool],
+    shows: "Callable[[FormField], bool]",
 ) -> Sequence[Mapping[str, str]] | None:
     if not sees_guests(chosen, audience):
         return None

@@ -1,7 +1,7 @@
 """The certificate of a deletion: what was deleted, when, by whom, and how that was verified (S3).
 
-It names no person: a case's id means nothing any more once its row is gone. What is signed is
-``canonical``, so that whoever has the certificate as JSON can check it.
+It says what stays, too. It names no person: a case's id means nothing any more once its row is
+gone. What is signed is ``canonical``, so that whoever has the certificate as JSON can check it.
 """
 
 import json
@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
+
+from privacy.lifecycle import ServiceEvent
+from privacy.unsubscribe import KEPT
 
 FORMAT = "lethe-deletion/1"
 
@@ -146,6 +149,7 @@ def certificate(
             for name in sorted(deleted.holders)
         ],
         "checks": [{"what": each.what, "how": each.how, "at": _moment(each.at)} for each in checks],
+        "kept": [KEPT] if deleted.cause == ServiceEvent.UNSUBSCRIBED else [],
     }
 
 
@@ -183,6 +187,11 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
     yield "How it was verified"
     for each in content["checks"]:
         yield f"  {each['at']}  {each['what']}: {each['how']}"
+    if content["kept"]:
+        yield ""
+        yield "What stays"
+    for each in content["kept"]:
+        yield f"  {each}"
 
 
 @lru_cache(1_000)  # a batch of deletions has few moments

@@ -135,6 +135,15 @@ def _asked(kept_until: str, closed_by: ServiceEvent) -> LifeCycle:
 
 _NOTICED_MS = 60_000  # for the department to tell the applicant; then the case ends by itself
 
+# What becomes of an application before the applicant knows the end of it.
+_JUDGED = {
+    ServiceEvent.PROGRESSED: CaseState.IN_PROCESS,
+    ServiceEvent.REJECTED: CaseState.REJECTED,
+    ServiceEvent.HIRED: CaseState.HIRED,
+    ServiceEvent.WITHDRAWN: CaseState.ENDED,
+    ServiceEvent.PROCESS_ENDED: CaseState.OVER,
+}
+
 LIFE_CYCLES: Mapping[LifeCycleName, LifeCycle] = {
     LifeCycleName.CONTEST: LifeCycle(
         "the prizes are delivered, or the entrant withdraws",
@@ -192,22 +201,13 @@ LIFE_CYCLES: Mapping[LifeCycleName, LifeCycle] = {
         group_events=frozenset({ServiceEvent.EVENT_DELETED}),
     ),
     LifeCycleName.APPLICATION: LifeCycle(
-        "the applicant is rejected and told so, withdraws, or the process ends",
+        "the applicant was rejected, or the process ended, and they were told; or they withdraw",
         moves={
-            CaseState.OPEN: {
-                ServiceEvent.PROGRESSED: CaseState.IN_PROCESS,
-                ServiceEvent.REJECTED: CaseState.REJECTED,
-                ServiceEvent.HIRED: CaseState.HIRED,
-                **_ended_by(ServiceEvent.WITHDRAWN, ServiceEvent.PROCESS_ENDED),
-            },
-            CaseState.IN_PROCESS: {
-                ServiceEvent.PROGRESSED: CaseState.IN_PROCESS,
-                ServiceEvent.REJECTED: CaseState.REJECTED,
-                ServiceEvent.HIRED: CaseState.HIRED,
-                **_ended_by(ServiceEvent.WITHDRAWN, ServiceEvent.PROCESS_ENDED),
-            },
-            CaseState.REJECTED: _ended_by(
-                ServiceEvent.NOTICED, ServiceEvent.WITHDRAWN, ServiceEvent.PROCESS_ENDED
+            **dict.fromkeys((CaseState.OPEN, CaseState.IN_PROCESS), _JUDGED),
+            # They are told, and end by themselves, also when the process ends meanwhile.
+            **dict.fromkeys(
+                (CaseState.REJECTED, CaseState.OVER),
+                _ended_by(ServiceEvent.NOTICED, ServiceEvent.WITHDRAWN),
             ),
             CaseState.HIRED: _ended_by(ServiceEvent.WITHDRAWN, ServiceEvent.PROCESS_ENDED),
         },
@@ -216,9 +216,11 @@ LIFE_CYCLES: Mapping[LifeCycleName, LifeCycle] = {
             (ServiceEvent.PROGRESSED, CaseState.IN_PROCESS): NoticeKind.IN_PROCESS,
             (ServiceEvent.REJECTED, CaseState.REJECTED): NoticeKind.REJECTED,
             (ServiceEvent.HIRED, CaseState.HIRED): NoticeKind.HIRED,
-            (ServiceEvent.PROCESS_ENDED, CaseState.ENDED): NoticeKind.PROCESS_ENDED,
+            (ServiceEvent.PROCESS_ENDED, CaseState.OVER): NoticeKind.PROCESS_ENDED,
         },
-        timeouts={CaseState.REJECTED: (_NOTICED_MS, ServiceEvent.NOTICED)},
+        timeouts=dict.fromkeys(
+            (CaseState.REJECTED, CaseState.OVER), (_NOTICED_MS, ServiceEvent.NOTICED)
+        ),
         group_events=frozenset({ServiceEvent.PROCESS_ENDED}),
     ),
     LifeCycleName.SURVEY: _asked(

@@ -48,6 +48,8 @@ class Reason(StrEnum):
     UNKNOWN_CASE = "unknown_case"
     CASE_ENDED = "case_ended"
     ILLEGAL_TRANSITION = "illegal_transition"
+    # A holder says it in another's name.
+    WRONG_HOLDER = "wrong_holder"
     # A value is left out, and the event goes on.
     ADDRESS_UNREADABLE = "address_unreadable"
     COORDINATES_WITHOUT_CONSENT = "coordinates_without_consent"

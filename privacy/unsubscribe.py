@@ -15,6 +15,9 @@ Keys = Mapping[str, bytes]
 An id has no dot; a key is 32 secret bytes.
 """
 
+KEPT = "a keyed hash of the address, so that nobody mails it again, until they subscribe themselves"
+"""What stays of who unsubscribed, in plain words."""
+
 
 class Subscription(NamedTuple):
     """Which subscription a token ends."""

@@ -20,8 +20,9 @@ from fastavro import parse_schema
 HERE = Path(__file__).parent
 LOCK = HERE / "ids.lock"
 
-TEMPLATE = "cases-department"
-"""Describes the topic ``cases-<department>`` of every department; is none itself."""
+CASES = "cases-department"
+RECEIPTS = "deletion-receipts-holder"
+"""Templates: a topic like it for each department or holder, whose name takes that word's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +122,35 @@ def latest(name: str) -> Record:
 
 @cache
 def topics() -> dict[str, Topic]:
-    """Every topic of the catalogue, the template too, by name.
+    """Every topic of the catalogue, the templates too, by name.
 
     A file that lacks a key raises ValueError.
     """
     return {path.stem: _read_topic(path) for path in sorted(HERE.glob("topics/*.toml"))}
 
 
-def topics_of(departments: Iterable[str]) -> dict[str, Topic]:
-    """Return the topics that an installation with these departments has, by name."""
+def topics_of(departments: Iterable[str] = (), holders: Iterable[str] = ()) -> dict[str, Topic]:
+    """Return the topics that an installation with these departments and holders has, by name."""
     found = dict(topics())
-    template = found.pop(TEMPLATE)
-    for department in departments:
-        name = f"cases-{department}"
-        found[name] = replace(template, name=name)
+    for template, parties in ((CASES, departments), (RECEIPTS, holders)):
+        like = found.pop(template)
+        for party in parties:
+            name = f"{template.rpartition('-')[0]}-{party}"
+            found[name] = replace(like, name=name)
     return found
+
+
+def codec_of(producer: str) -> str | None:
+    """Return how a producer of the catalogue has to compress; None: as it likes.
+
+    Readers outside have gzip and may have nothing else: the SDK's base install does not. Raise
+    ValueError for one that the catalogue does not have.
+    """
+    written = [each for each in topics().values() if producer in each.producers]
+    if not written:
+        raise ValueError(f"{producer} is no producer of the catalogue")
+    codecs = (each.config["compression.type"] for each in written)
+    return next((each for each in codecs if each != "producer"), None)
 
 
 def _read_topic(path: Path) -> Topic:

@@ -70,13 +70,13 @@ def acls(policy: Policy | None, prefix: str = "") -> list[AclBinding]:
     """
     departments = () if policy is None else tuple(policy.departments)
     holders = () if policy is None else tuple(policy.holders)
-    everything = topics_of(departments).values()
+    everything = topics_of(departments, holders).values()
     _require_known(everything)
-    # Who sees which topics: a department the one of its own cases, not the others'.
+    # Who sees which topics: departments and holders their own, not the others'.
     parties: Mapping[str | None, Mapping[str, Collection[Topic]]] = {
         None: {"": everything},
         "department": {each: topics_of([each]).values() for each in departments},
-        "holder": dict.fromkeys(holders, everything),
+        "holder": {each: topics_of(holders=[each]).values() for each in holders},
     }
     found = {
         acl

@@ -33,14 +33,16 @@ def create_topics(
     replication: int = 1,
     *,
     departments: Iterable[str] = (),
+    holders: Iterable[str] = (),
 ) -> list[Drift]:
     """Create the catalogue's topics; return how those that were there differ.
 
-    ``departments`` are the policy's: each has a topic of its own for its cases.
+    ``departments`` and ``holders`` are the policy's: each has a topic of its own, for its cases
+    or its receipts.
     Nothing that is there is changed. Raises KafkaException when the broker does not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, **options})
-    wanted = {prefix + topic.name: topic for topic in topics_of(departments).values()}
+    wanted = {prefix + topic.name: topic for topic in topics_of(departments, holders).values()}
     asked = admin.create_topics(
         [
             NewTopic(name, topic.partitions, replication, config=dict(topic.config))

@@ -6,6 +6,7 @@ store must be in no backup.
 """
 
 import secrets
+import sqlite3
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from sqlalchemy.schema import CreateTable
 from privacy.pseudonym import Salt
 from privacy.tracking import DAY_MS
 from sinks import sqlite
+from sinks.scrub import scrub
 
 GRACE_MS = 2 * 3_600_000  # for an entrance whose clock is behind, and events on their way
 
@@ -40,13 +42,6 @@ _SALTS = Table(
 )
 
 _CREATE = CreateTable(_SALTS, if_not_exists=True)
-
-# What takes deleted bytes out of the files. PostgreSQL's own write-ahead log keeps them until it
-# is recycled, so archive none of it.
-_SCRUB = {
-    "sqlite": "PRAGMA wal_checkpoint(TRUNCATE)",
-    "postgresql": f"VACUUM FULL {_SALTS.name}",
-}
 
 
 class SaltsUnavailableError(RuntimeError):
@@ -61,11 +56,11 @@ class Salts:
 
     def __init__(self, url: str | URL) -> None:
         location = make_url(url)
-        self._kind = location.get_backend_name()
-        if self._kind == "sqlite" and location.database:
+        embedded = location.get_backend_name() == "sqlite"
+        if embedded and location.database:
             sqlite.make_private(Path(location.database))
         self._engine = create_engine(location, hide_parameters=True)
-        if self._kind == "sqlite":
+        if embedded:
             event.listen(self._engine, "connect", sqlite.set_up)
         self._cached: tuple[int, Salt] | None = None
         self._lock = threading.Lock()
@@ -113,8 +108,9 @@ class Salts:
                 with self._engine.begin() as connection:
                     connection.execute(_CREATE)
                     connection.execute(_SALTS.delete().where(_SALTS.c.day < oldest))
-                return self._scrub()
-            except SQLAlchemyError:
+                # PostgreSQL's own write-ahead log keeps salts until it is recycled: archive none.
+                return scrub(self._engine, f"FULL {_SALTS.name}")
+            except (SQLAlchemyError, sqlite3.Error):
                 return False
 
     def close(self) -> None:
@@ -133,9 +129,3 @@ class Salts:
         with suppress(IntegrityError), self._engine.begin() as connection:
             connection.execute(_SALTS.insert().values(day=day, salt=secrets.token_bytes(32)))
         return self._read(day)
-
-    def _scrub(self) -> bool:
-        """Take deleted salts out of the files; tell whether that is done."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            result = connection.exec_driver_sql(_SCRUB[self._kind])
-            return self._kind != "sqlite" or result.scalar_one() == 0  # 1: a reader was in the way

@@ -1,5 +1,6 @@
 """The worker's loops for consent and ads, which need a policy."""
 
+import itertools
 import os
 import threading
 import uuid
@@ -9,10 +10,9 @@ from functools import partial
 import structlog
 
 from privacy.ads import ProviderName
-from privacy.policy import Covers, Policy
+from privacy.policy import Covers
 from sinks.consent_barrier import CHANGES, STATE
 from sinks.ledger import dispatchers
-from sinks.ledger.ledger import LedgerError
 from streams import metrics
 from streams.delivery.clocks import Clocks
 from streams.delivery.connectors import connector
@@ -22,8 +22,8 @@ from streams.delivery.ledger_book import LedgerBook
 from streams.delivery.settle import bury, kill, promised_ms, settle, this_process
 from streams.lanes.consent import ConsentLane
 from streams.lanes.route import RouteLane, Router
-from streams.settings import SettingsError
 from streams.shared import Shared, now
+from streams.turns import take_turns
 from streams.wiring import reader, renewing, rules
 
 SETTLE_SECONDS = 0.05
@@ -37,20 +37,20 @@ _log = structlog.get_logger()
 
 def route(shared: Shared, stop: threading.Event) -> None:
     """Run the route lane."""
-    settings, policy = shared.settings, _policy(shared)
+    settings, policy = shared.settings, shared.known_policy
     RouteLane(
         Router(policy),
         renewing(rules(shared)),
         shared.consents,
         reader=reader(shared, "route", "tracking-events"),
-        producer=shared.producer(),
+        producer=shared.producer("route"),
         topic_of=lambda provider: settings.topic(f"ads-{provider}"),
     ).run(stop)
 
 
 def consent(shared: Shared, stop: threading.Event) -> None:
     """Run the consent lane."""
-    settings, policy = shared.settings, _policy(shared)
+    settings, policy = shared.settings, shared.known_policy
     ConsentLane(
         settings.topic(CHANGES),
         settings.topic(STATE),
@@ -58,7 +58,7 @@ def consent(shared: Shared, stop: threading.Event) -> None:
         purposes=tuple(policy.purposes),
         ads=tuple(policy.covering(Covers.ADS)),
         consumer=shared.consumer("consent"),
-        producer=shared.producer(),
+        producer=shared.producer("consent"),
     ).run(stop)
 
 
@@ -75,19 +75,17 @@ def settling(shared: Shared, stop: threading.Event) -> None:
             told[partition] = now()
             _log.error("withdrawal_not_effective", partition=partition, seconds=late_ms / 1000)
 
-    rounds = 0
-    while not stop.wait(SETTLE_SECONDS):
+    rounds = itertools.count()
+
+    def turn() -> None:
         here = dispatchers.here()
-        try:
-            for withdrawal in settle(shared.ledger, here, now, kill, late_ms, tell=tell):
-                seconds = (now() - withdrawal.recorded_at) / 1000
-                metrics.WITHDRAWAL_SECONDS.observe(seconds)
-            if rounds % BURY_EVERY == 0:
-                bury(shared.ledger, here)
-        except LedgerError as error:
-            _log.warning("ledger_down", reason=str(error))
-            stop.wait(1.0)
-        rounds += 1
+        for withdrawal in settle(shared.ledger, here, now, kill, late_ms, tell=tell):
+            seconds = (now() - withdrawal.recorded_at) / 1000
+            metrics.WITHDRAWAL_SECONDS.observe(seconds)
+        if next(rounds) % BURY_EVERY == 0:
+            bury(shared.ledger, here)
+
+    take_turns(turn, stop, SETTLE_SECONDS)
 
 
 def deliveries(shared: Shared) -> Mapping[str, Loop]:
@@ -98,26 +96,20 @@ def deliveries(shared: Shared) -> Mapping[str, Loop]:
 
 
 def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
-    settings, purpose = shared.settings, _policy(shared).providers[name].purpose
+    settings, purpose = shared.settings, shared.known_policy.providers[name].purpose
     DeliverLane(
         connector(name, settings),
         purpose,
         settings.topic(f"ads-{name}"),
         settings.topic("dead-letters"),
         consumer=shared.consumer(f"deliver-{name}"),
-        producer=shared.producer(),
+        producer=shared.producer("deliver"),
         consents=shared.consents,
         book=LedgerBook(shared.ledger, name, purpose, this_process(name), now),
         clocks=Clocks(now, boottime, lambda: uuid.UUID(bytes=os.urandom(16), version=4).hex),
         patience_ms=int(settings.ads.patience_hours * 3_600_000),
         lease=settings.ads.lease_seconds,
     ).run(stop)
-
-
-def _policy(shared: Shared) -> Policy:
-    if shared.policy is None:
-        raise SettingsError("policy: name the policy file; without it nobody is told anything")
-    return shared.policy
 
 
 # Loops that need a policy, by the name that ``lethe worker --only`` takes; ``deliver`` is one more.

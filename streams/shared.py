@@ -7,6 +7,7 @@ from confluent_kafka import Consumer
 from sqlalchemy import URL, make_url
 
 from privacy.policy import Policy
+from schemas.registry import codec_of
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.connect import connect
 from sinks.consent_barrier import Consents
@@ -29,7 +30,7 @@ class Shared:
     def known_policy(self) -> Policy:
         """The policy, for parts that do nothing without. Raise SettingsError when there is none."""
         if self.policy is None:
-            raise SettingsError("policy: name the policy file; without it this part does nothing")
+            raise SettingsError("policy: name the policy file; nothing can be done here without it")
         return self.policy
 
     @cached_property
@@ -63,11 +64,11 @@ class Shared:
         beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
         return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
 
-    def producer(self, *, for_sdk: bool = False) -> BatchProducer:
-        """Return a producer; ``for_sdk``: of what the SDK reads, whose base install has no lz4."""
-        kafka = self.settings.kafka
-        gzip = {"compression.type": "gzip"} if for_sdk else {}
-        return BatchProducer(kafka.bootstrap, {**kafka.options, **gzip})
+    def producer(self, writer: str) -> BatchProducer:
+        """Return a producer for a writer of the catalogue, which its topics' readers can read."""
+        kafka, codec = self.settings.kafka, codec_of(writer)
+        needed = {} if codec is None else {"compression.type": codec}
+        return BatchProducer(kafka.bootstrap, {**kafka.options, **needed})
 
 
 def clickhouse(settings: Settings, user: str) -> Client:

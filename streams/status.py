@@ -1,7 +1,7 @@
 """How far each lane is behind, and how fast it goes: read from the broker, not from the lanes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
@@ -9,8 +9,8 @@ from confluent_kafka import TopicPartition
 from privacy.ads import IDS
 from sinks.kafka import consumer
 
-# Who reads what; consumer groups are named so, after the installation's prefix.
-READERS: Sequence[tuple[str, str]] = (
+# Who reads what besides receipts; consumer groups are named so, after the installation's prefix.
+_READERS: Sequence[tuple[str, str]] = (
     ("anonymise", "tracking-events"),
     ("anonymise-raw", "tracking-events-raw"),
     ("load", "tracking-anonymised"),
@@ -19,8 +19,12 @@ READERS: Sequence[tuple[str, str]] = (
     *((f"deliver-{provider}", f"ads-{provider}") for provider in IDS),
     ("cases", "form-submissions"),
     ("cases", "service-events"),
-    ("receipts", "deletion-receipts"),
 )
+
+
+def readers(holders: Iterable[str]) -> Sequence[tuple[str, str]]:
+    """Return the readers of an installation with these holders, and the topics they read."""
+    return *_READERS, *(("receipts", f"deletion-receipts-{each}") for each in holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +40,21 @@ class Progress:
 
 
 def progress(
-    bootstrap: str, options: Mapping[str, str], prefix: str, seconds: float = 1.0
+    bootstrap: str,
+    options: Mapping[str, str],
+    prefix: str,
+    holders: Iterable[str] = (),
+    seconds: float = 1.0,
 ) -> Sequence[Progress]:
     """Look twice, ``seconds`` apart. Raises KafkaException when the broker does not answer.
 
+    ``holders`` are the policy's, who have a topic each for their receipts.
     What nobody has begun to read, as where there is no policy, is left out.
     """
     found = []
-    first = {each: _offsets(bootstrap, options, prefix, *each) for each in READERS}
+    first = {each: _offsets(bootstrap, options, prefix, *each) for each in readers(holders)}
     time.sleep(seconds)
-    for reader, topic in READERS:
-        was = first[reader, topic]
+    for (reader, topic), was in first.items():
         now = _offsets(bootstrap, options, prefix, reader, topic)
         if was is None or now is None:
             continue

@@ -7,8 +7,9 @@ LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of 
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -65,24 +66,39 @@ def sample_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+@pytest.fixture(scope="session")
+def settings_in(
+    engines: Engines, sample_cities: Path
+) -> Callable[[Path], AbstractContextManager[Settings]]:
+    """Make settings on running engines, with a data folder and topics of nobody else's."""
+
+    @contextmanager
+    def make(folder: Path) -> Iterator[Settings]:
+        kafka = engines.settings.kafka.model_copy(update={"prefix": f"t{secrets.token_hex(4)}."})
+        made = engines.settings.model_copy(
+            update={
+                "data_dir": folder,
+                "secrets_dir": engines.settings.secrets,
+                "kafka": kafka,
+                "geo": Geo(cache=sample_cities),
+            }
+        )
+        create_topics(kafka.bootstrap, kafka.options, kafka.prefix)
+        yield made
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        topics = admin.list_topics(timeout=10).topics
+        ours = [name for name in topics if name.startswith(kafka.prefix)]
+        for done in admin.delete_topics(ours).values():
+            done.result(30)
+
+    return make
+
+
 @pytest.fixture
-def settings(engines: Engines, sample_cities: Path, tmp_path: Path) -> Iterator[Settings]:
+def settings(settings_in: Any, tmp_path: Path) -> Iterator[Settings]:
     """Make settings on running engines, with topics and a data folder of this test alone."""
-    kafka = engines.settings.kafka.model_copy(update={"prefix": f"t{secrets.token_hex(4)}."})
-    made = engines.settings.model_copy(
-        update={
-            "data_dir": tmp_path,
-            "secrets_dir": engines.settings.secrets,
-            "kafka": kafka,
-            "geo": Geo(cache=sample_cities),
-        }
-    )
-    create_topics(kafka.bootstrap, kafka.options, kafka.prefix)
-    yield made
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(kafka.prefix)]
-    for done in admin.delete_topics(names).values():
-        done.result(30)
+    with settings_in(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -122,7 +138,7 @@ def read_topic() -> Callable[[str, str], list[Found]]:
         client.assign(starts)
         found: list[Found] = []
         while len(found) < left:
-            found += [Found(m.key(), m.value(), m.partition()) for m in poll(client, 1000, 1.0)]
+            found += [Found(m.key(), m.value(), m.partition()) for m in poll(client, 1000, 0.05)]
         client.close()
         return found
 

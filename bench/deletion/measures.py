@@ -149,7 +149,7 @@ def _close(pipeline: Pipeline, count: int) -> None:
     job = Job("over", "guests", GROUP, ServiceEvent.EVENT_OVER, count, 0, now(), None)
     with pipeline.ledger.transaction() as connection:
         jobs.begin(connection, [job])
-    producer = pipeline.shared.producer()
+    producer = pipeline.shared.producer("cases")
     closures = Closures(pipeline.policy, pipeline.transitions, pipeline.ledger, producer, now)
     while closures.batch():
         closures.publish()

@@ -33,8 +33,9 @@ class Pipeline:
         settings, self.policy = shared.settings, shared.known_policy
         kafka = settings.kafka
         create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix, departments=self.policy.departments
-        )
+            kafka.bootstrap, kafka.options, kafka.prefix,
+            departments=self.policy.departments, holders=self.policy.holders,
+        )  # fmt: skip
         prepare(settings.secrets, self.policy)
         self.shared = shared
         self.ledger = shared.ledger
@@ -58,7 +59,7 @@ class Pipeline:
             clock=now,
         )
         announcement = Announcement(self.policy, self.shared.settings.topic)
-        return Shredder(self.ledger, self.shared.producer(), announcement, certifier, now)
+        return Shredder(self.ledger, self.shared.producer("delete"), announcement, certifier, now)
 
     def report(
         self, event: ServiceEvent, service: str, case_id: str | None, group: str | None = None

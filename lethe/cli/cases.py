@@ -68,7 +68,7 @@ def present(settings: "Settings", department: str, token_file: Path | None) -> "
     from kafka.errors import KafkaError
 
     from lethe.case_keys import KeysUnavailableError
-    from lethe.case_reader import CaseReader
+    from lethe.case_reader import CaseReader, CasesRefusedError
     from streams.keys import tokens
     from streams.settings import SettingsError
 
@@ -87,6 +87,8 @@ def present(settings: "Settings", department: str, token_file: Path | None) -> "
             return reader.present()
     except KeysUnavailableError as error:
         raise SettingsError(f"{error}; see lethe keys serve") from None
+    except CasesRefusedError as error:
+        raise SettingsError(str(error)) from None
     except KafkaError as error:
         raise SettingsError(
             f"no broker answers at {settings.kafka.bootstrap}: {type(error).__name__}"

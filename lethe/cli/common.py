@@ -8,12 +8,12 @@ import typer
 from sqlalchemy.exc import ArgumentError
 
 from privacy.policy import Policy
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import UNUSABLE, Ledger
 from sinks.migrations import MigrationError
 from streams.policy import PolicyError
 from streams.policy import load as load_policy
 from streams.settings import Settings, SettingsError
-from streams.shared import ledger_url
+from streams.shared import Shared, ledger_url
 
 
 @contextmanager
@@ -23,15 +23,22 @@ def errors_told(command: str) -> Iterator[None]:
         yield
     except BrokenPipeError:  # whoever read our output has seen enough
         raise
-    except (SettingsError, PolicyError, LedgerError, MigrationError, OSError) as error:
-        what = f"the ledger: {error}" if isinstance(error, LedgerError) else error
-        typer.echo(f"lethe {command}: {what}", err=True)
+    except UNUSABLE as error:
+        typer.echo(f"lethe {command}: the ledger: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (SettingsError, PolicyError, MigrationError, OSError) as error:
+        typer.echo(f"lethe {command}: {error}", err=True)
         raise typer.Exit(1) from None
 
 
 def policy_of(settings: Settings) -> Policy | None:
     """Return the policy that the settings name, if any. Raise PolicyError."""
     return None if settings.policy is None else load_policy(settings.policy)
+
+
+def known_policy(settings: Settings) -> Policy:
+    """Return the policy. Raise PolicyError, and SettingsError when the settings name none."""
+    return Shared(settings).known_policy
 
 
 def unknown_sites(policy: Policy, settings: Settings) -> Sequence[str]:

@@ -65,15 +65,13 @@ def show(site: Site, cookie_id: CookieId, *, output: Output = Format.TABLE) -> N
 
     Example: lethe consent show shop.example c-2f81
     """
-    from lethe.cli.common import errors_told, ledger_to_read, policy_of
+    from lethe.cli.common import errors_told, known_policy, ledger_to_read
     from sinks.ledger import consents
-    from streams.settings import SettingsError, load
+    from streams.settings import load
 
     with errors_told("consent"):
         settings = load()
-        policy = policy_of(settings)
-        if policy is None:
-            raise SettingsError("policy: name the policy file; it says what can be chosen")
+        policy = known_policy(settings)
         with ledger_to_read(settings) as ledger, ledger.reading() as connection:
             consent = consents.standing(connection, site, cookie_id)
             changes = consents.history(connection, site, cookie_id)

@@ -1,15 +1,11 @@
 """``lethe keys``: departments' keys and tokens, the server that gives keys out, and who asked."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lethe.cli.policy import Format
-
-if TYPE_CHECKING:
-    from privacy.policy import Policy
-    from streams.settings import Settings
 
 command = typer.Typer(
     help="Make departments' keys, rotate them, run the key server, show who asked for a key.",
@@ -24,13 +20,13 @@ def init() -> None:
     They are files below secrets_dir: keks/DEPARTMENT, which the collector and the key server need,
     and departments/DEPARTMENT, which its readers show. Whoever loses a key loses its cases.
     """
-    from lethe.cli.common import errors_told
+    from lethe.cli.common import errors_told, known_policy
     from streams.keys.prepare import prepare
     from streams.settings import load
 
     with errors_told("keys"):
         settings = load()
-        made = prepare(settings.secrets, _policy(settings))
+        made = prepare(settings.secrets, known_policy(settings))
     for each in made:
         typer.echo(f"made {settings.secrets / each}")
     if not made:
@@ -50,7 +46,7 @@ def serve(
     """
     import asyncio
 
-    from lethe.cli.common import errors_told, open_ledger
+    from lethe.cli.common import errors_told, known_policy, open_ledger
     from sinks.keys.keks import Keks
     from sinks.keys.vault import Vault
     from streams.keys import tokens
@@ -64,7 +60,7 @@ def serve(
     configure("keys")
     with errors_told("keys"):
         settings = load()
-        policy = _policy(settings)
+        policy = known_policy(settings)
         ledger = open_ledger(settings)
         try:
             desk = Desk(ledger, Vault(Keks.under(settings.secrets)), policy)
@@ -140,14 +136,3 @@ def uses(
         print_rows(rows, f"Who asked for the key of {case_id}")
     else:
         typer.echo("nobody asked for its key", err=True)
-
-
-def _policy(settings: "Settings") -> "Policy":
-    """Return the policy. Raise SettingsError when there is none: it says who may read what."""
-    from lethe.cli.common import policy_of
-    from streams.settings import SettingsError
-
-    policy = policy_of(settings)
-    if policy is None:
-        raise SettingsError("policy: name the policy file; it says which departments there are")
-    return policy

@@ -11,7 +11,6 @@ from lethe.cli.policy import Format
 
 if TYPE_CHECKING:
     from privacy.policy import Policy
-    from streams.settings import Settings
 
 command = typer.Typer(
     help="Show mailing lists, hold addresses against opt-outs, change the key of links.",
@@ -30,14 +29,14 @@ def show(
 
     Example: lethe lists show --format json
     """
-    from lethe.cli.common import errors_told, ledger_to_read
+    from lethe.cli.common import errors_told, known_policy, ledger_to_read
     from lethe.cli.rows import print_rows
     from sinks.ledger import unsubscribed
     from streams.settings import load
 
     with errors_told("lists"):
         settings = load()
-        policy = _policy(settings)
+        policy = known_policy(settings)
         with ledger_to_read(settings) as ledger, ledger.reading() as connection:
             left = unsubscribed.count(connection)
             rows = [
@@ -68,7 +67,7 @@ def opted_out(
 
     Example: lethe lists opted-out newsletter < addresses.txt
     """
-    from lethe.cli.common import errors_told, ledger_to_read
+    from lethe.cli.common import errors_told, known_policy, ledger_to_read
     from privacy.subjects import subject_id
     from sinks.keys.intake import subject_key
     from sinks.keys.keks import KeyStoreError
@@ -77,7 +76,7 @@ def opted_out(
 
     with errors_told("lists"):
         settings = load()
-        policy = _policy(settings)
+        policy = known_policy(settings)
         if name not in policy.lists:
             known = ", ".join(policy.lists) or "none"
             raise typer.BadParameter(f"the policy's lists are {known}", param_hint="LIST")
@@ -110,16 +109,6 @@ def rotate() -> None:
         secrets = load().secrets
         number = add_unsubscribe_key(secrets)
     typer.echo(f"made {secrets / UNSUBSCRIBE / number}")
-
-
-def _policy(settings: "Settings") -> "Policy":
-    from lethe.cli.common import policy_of
-    from streams.settings import SettingsError
-
-    policy = policy_of(settings)
-    if policy is None:
-        raise SettingsError("policy: name the policy file; it says which lists there are")
-    return policy
 
 
 def _of(policy: "Policy", list_: str) -> list[str]:

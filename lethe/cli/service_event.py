@@ -1,7 +1,6 @@
 """``lethe service-event``: report what became of a case, or of a whole group (S3)."""
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +44,7 @@ def service_event(
     """
     import uuid
 
-    from lethe.cli.common import errors_told, ledger_to_read, policy_of
+    from lethe.cli.common import errors_told, known_policy, ledger_to_read
     from sinks.kafka import NotStoredError
     from streams.settings import SettingsError, load
     from streams.shared import now
@@ -55,22 +54,13 @@ def service_event(
     event_id = event_id or str(uuid.uuid4())  # noqa: TID251 - the edge: ids are made here
     with errors_told("service-event"):
         settings = load()
-        policy = policy_of(settings)
-        if policy is None:
-            raise SettingsError("policy: name the policy file; it says which services there are")
+        policy = known_policy(settings)
         require_known(policy, service, event, of_group=group is not None)
-        content: dict[str, object] = {
-            "event_id": event_id,
-            "service": service,
-            "event": event.value,
-            "case_id": case,
-            "group": group,
-            "at": now(),
-            "by": by,
-            "details": {},
-        }
         try:
-            _send(settings, (case or group or "").encode(), content)
+            send(
+                settings, event,
+                event_id=event_id, service=service, case=case, group=group, at=now(), by=by,
+            )  # fmt: skip
         except NotStoredError as error:
             raise SettingsError(f"kafka: {error}; is it running?") from None
         typer.echo(event_id)
@@ -93,13 +83,38 @@ def require_known(policy: "Policy", service: str, event: ServiceEvent, *, of_gro
         raise typer.BadParameter(f"the events of {what} of this service {known}")
 
 
-def _send(settings: "Settings", key: bytes, event: Mapping[str, object]) -> None:
+def send(
+    settings: "Settings",
+    event: ServiceEvent,
+    *,
+    event_id: str,
+    service: str,
+    case: str | None = None,
+    group: str | None = None,
+    at: int,
+    by: str,
+) -> None:
+    """Send an event of a case, or of a group, and wait until it is stored. Raise NotStoredError.
+
+    ``at`` is in milliseconds since 1970, ``by`` no person.
+    """
     from schemas.codec import encode
     from sinks.kafka import BatchProducer
     from streams.cases import EVENTS
 
+    content: dict[str, object] = {
+        "event_id": event_id,
+        "service": service,
+        "event": event.value,
+        "case_id": case,
+        "group": group,
+        "at": at,
+        "by": by,
+        "details": {},
+    }
     producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
-    producer.send(settings.topic(EVENTS), [encode("service_event", event)], [key])
+    key = (case or group or "").encode()
+    producer.send(settings.topic(EVENTS), [encode("service_event", content)], [key])
     producer.stored()
 
 

@@ -37,7 +37,8 @@ def topics(
 ) -> None:
     """List the topic catalogue; with --create, bring it to the broker of the settings.
 
-    Each department of the settings' policy has a topic of its own for its cases.
+    Each department of the settings' policy has a topic of its own for its cases, each holder for
+    its receipts.
     What is on the broker already is never changed: how it differs is said, and the exit code is 1.
     """
     if context.invoked_subcommand is not None:
@@ -57,10 +58,11 @@ def topics(
         settings = load()
         policy = policy_of(settings)
     departments = () if policy is None else tuple(policy.departments)
+    holders = () if policy is None else tuple(policy.holders)
     if create:
-        raise typer.Exit(_create(console, settings.kafka, departments, replication))
+        raise typer.Exit(_create(console, settings.kafka, departments, holders, replication))
     table = Table("topic", "owner", "from", "to", "kept", "personal data", title="Topics")
-    for topic in topics_of(departments).values():
+    for topic in topics_of(departments, holders).values():
         classes = sorted(set(topic.personal_data.values()) - {"none"})
         table.add_row(
             topic.name, topic.owner, ", ".join(topic.producers), ", ".join(topic.consumers),
@@ -161,7 +163,11 @@ def _kept(topic: "Topic") -> str:
 
 
 def _create(
-    console: "Console", kafka: "Kafka", departments: "Iterable[str]", replication: int
+    console: "Console",
+    kafka: "Kafka",
+    departments: "Iterable[str]",
+    holders: "Iterable[str]",
+    replication: int,
 ) -> int:
     from confluent_kafka import KafkaException
 
@@ -169,8 +175,9 @@ def _create(
 
     try:
         drifts = create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix, replication, departments=departments
-        )
+            kafka.bootstrap, kafka.options, kafka.prefix, replication,
+            departments=departments, holders=holders,
+        )  # fmt: skip
     except KafkaException:
         console.print(f"no broker answers at {kafka.bootstrap}; see kafka.bootstrap, or: lethe up")
         return 2

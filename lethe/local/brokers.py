@@ -12,7 +12,8 @@ from lethe.local.process import Process, choose_port
 
 # Seconds, not minutes: what is deleted should be gone while one watches, and a broker that was
 # killed back before its old session is over. Production keeps the defaults; docs/operations.md
-# derives the bounds from them.
+# derives the bounds from them. An index holds what a segment of 16 MiB needs, the largest of our
+# topics; Kafka's own 10 MiB, for each of hundreds of segments, are reserved and searched in vain.
 _KAFKA: Final = """\
 process.roles=broker,controller
 node.id=1
@@ -33,6 +34,7 @@ log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=500
 log.cleaner.backoff.ms=1000
 log.initial.task.delay.ms=1000
+log.index.size.max.bytes=65536
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
@@ -84,8 +86,9 @@ def kafka(
         cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         # One word: an id may begin with "-", which would be taken for an option.
         arguments = ["format", f"--cluster-id={cluster}", "-c", str(properties)]
+        # Over before it was worth compiling well.
         done = subprocess.run(  # noqa: S603
-            [*java, "kafka.tools.StorageTool", *arguments],
+            [*java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", *arguments],
             capture_output=True,
             check=False,
             text=True,

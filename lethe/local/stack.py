@@ -107,8 +107,9 @@ def prepare(settings: Settings, tell: Tell, its_policy: Policy | None) -> None:
     """Create missing topics and departments' keys, and apply pending migrations."""
     kafka = settings.kafka
     departments = () if its_policy is None else its_policy.departments
+    holders = () if its_policy is None else its_policy.holders
     for drift in create_topics(
-        kafka.bootstrap, kafka.options, kafka.prefix, departments=departments
+        kafka.bootstrap, kafka.options, kafka.prefix, departments=departments, holders=holders
     ):
         tell(f"topic {drift.topic}: {drift.setting} is {drift.found}, should be {drift.wanted}")
     for made in keys.prepare(settings.secrets, its_policy):

@@ -124,9 +124,8 @@ def broken_provider(
     name: ProviderName,
     provider: Provider,
     purposes: Mapping[str, Purpose] | None,
-    audiences: Mapping[str, Audience] | None,
 ) -> Iterator[Broken]:
-    """Find what a provider cannot be told, and what it names that is not in the policy.
+    """Find what a provider cannot be told.
 
     None: the section is wrong in itself, which is told already.
     """
@@ -143,13 +142,6 @@ def broken_provider(
         yield Broken(
             ("conversions",), "is not for this provider, which is told pages; write pages = true"
         )
-    if audiences is not None:
-        for audience in provider.audiences:
-            if audience not in audiences:
-                yield Broken(
-                    ("audiences", audience),
-                    f"is no audience; describe it in [audiences.{audience}]",
-                )
     if provider.user_agent and name != "meta":
         yield Broken(("user_agent",), "is for meta alone; take it out")
     if not (provider.pages or provider.conversions or provider.audiences):

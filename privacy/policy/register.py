@@ -8,6 +8,7 @@ from privacy.policy.ads import Covers, Purpose
 from privacy.policy.parties import Authority, Controller, Recipient
 from privacy.policy.services import MailingList, Service
 from privacy.policy.whole import Activity, Policy
+from privacy.unsubscribe import KEPT
 
 # What the pipeline does by itself (Art. 32(1) GDPR); the policy adds the controller's own.
 MEASURES = (
@@ -94,10 +95,10 @@ def _of_list(policy: Policy, name: str, of: MailingList) -> Entry:
         purposes=[f"{of.kind} by e-mail"],
         legal_basis=of.legal_basis,
         persons=["subscribers"],
-        data=["e-mail address"],
+        data=["e-mail address", "of who unsubscribed: a keyed hash of it"],
         recipients=[each.title for each in holders.values()],
         transfers=[told for each in holders.values() for told in _transfer(each.title, each)],
-        kept_until="they unsubscribe, at any time",
+        kept_until=f"they unsubscribe, at any time; from then on {KEPT}",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
+from privacy.attendance import OPTIONS
 from privacy.lifecycle import LIFE_CYCLES, CaseState, LifeCycleName
 from privacy.policy.parts import (
     Broken,
@@ -122,6 +123,9 @@ def _broken_fields(service: Service) -> Iterator[Broken]:
         if kind is not None and (each.personal or each.kind != kind):
             rule = f'is what the organiser decides; write kind = "{kind}" and personal = false'
             yield Broken(("fields", name), rule)
+        elif kind is FieldKind.CHOICE and not set(each.options) <= set(OPTIONS[name]):
+            rule = f"has one that no registration heeds; choose from {', '.join(OPTIONS[name])}"
+            yield Broken(("fields", name, "options"), rule)
         for shown in ("guest_list", "badge"):
             if getattr(each, shown) and service.life_cycle not in _OF_GUESTS:
                 rule = "is for registrations and invitations; take it out"
@@ -129,11 +133,7 @@ def _broken_fields(service: Service) -> Iterator[Broken]:
 
 
 # What privacy.attendance heeds of an event, which it could not if it was sealed.
-_ORGANISED = {
-    "capacity": FieldKind.NUMBER,
-    "guest_list": FieldKind.CHOICE,
-    "open_to": FieldKind.CHOICE,
-}
+_ORGANISED = {"capacity": FieldKind.NUMBER, **dict.fromkeys(OPTIONS, FieldKind.CHOICE)}
 _OF_GUESTS = frozenset({LifeCycleName.REGISTRATION, LifeCycleName.INVITATION})
 
 

@@ -66,7 +66,7 @@ class Policy(Part):
     def _are_of_sites(
         cls, audiences: Mapping[Name, Audience], info: ValidationInfo
     ) -> Mapping[Name, Audience]:
-        _raise(_broken_sites(audiences, info))
+        _raise(_unknown(audiences, info, sites=_SITES))
         return audiences
 
     @field_validator("providers")
@@ -74,14 +74,13 @@ class Policy(Part):
     def _can_be_told(
         cls, providers: Mapping[ProviderName, Provider], info: ValidationInfo
     ) -> Mapping[ProviderName, Provider]:
-        # A section that is wrong in itself is not there; its own problems are told already.
-        purposes, audiences = info.data.get("purposes"), info.data.get("audiences")
+        purposes = info.data.get("purposes")
         broken = [
             Broken((name, *path), rule)
             for name, provider in providers.items()
-            for path, rule in broken_provider(name, provider, purposes, audiences)
+            for path, rule in broken_provider(name, provider, purposes)
         ]
-        _raise([*broken, *_broken_sites(providers, info)])
+        _raise([*broken, *_unknown(providers, info, audiences=_AUDIENCES, sites=_SITES)])
         return providers
 
     @field_validator("services")
@@ -89,22 +88,11 @@ class Policy(Part):
     def _can_be_rendered(
         cls, services: Mapping[Name, Service], info: ValidationInfo
     ) -> Mapping[Name, Service]:
-        departments, lists = info.data.get("departments"), info.data.get("lists")
         broken: list[Broken] = []
         if services and info.data.get("authority", ...) is None:
             rule = "need an [authority], where people may complain (Art. 13(2)(d) GDPR); name it"
             broken.append(Broken((), rule))
-        for name, each in services.items():
-            broken += (
-                Broken((name, "departments", place), f"is none; describe it in [departments.{it}]")
-                for place, it in enumerate(each.departments)
-                if departments is not None and it not in departments
-            )
-            if each.list is not None and lists is not None and each.list not in lists:
-                broken.append(
-                    Broken((name, "list"), f"is no list; describe it in [lists.{each.list}]")
-                )
-        _raise(broken)
+        _raise([*broken, *_unknown(services, info, departments=_DEPARTMENTS, list=_LISTS)])
         return services
 
     @field_validator("holders")
@@ -112,13 +100,7 @@ class Policy(Part):
     def _hold_something(
         cls, holders: Mapping[Name, Holder], info: ValidationInfo
     ) -> Mapping[Name, Holder]:
-        services = info.data.get("services")
-        _raise(
-            Broken((name, "services", place), f"is no service; describe it in [services.{it}]")
-            for name, each in holders.items()
-            for place, it in enumerate(each.services)
-            if services is not None and it not in services
-        )
+        _raise(_unknown(holders, info, services=_SERVICES))
         return holders
 
     def covering(self, what: Covers) -> Mapping[str, Purpose]:
@@ -145,12 +127,36 @@ def _raise(broken: Iterable[Broken]) -> None:
         raise BrokenRulesError(found)
 
 
-def _broken_sites(
-    parts: Mapping[Any, Audience | Provider], info: ValidationInfo
+# A section, and the rule of what is named and not in it.
+_SITES = "sites", "is none of the policy's; add it to sites"
+_AUDIENCES = "audiences", "is no audience; describe it in [audiences.{}]"
+_DEPARTMENTS = "departments", "is none; describe it in [departments.{}]"
+_LISTS = "lists", "is no list; describe it in [lists.{}]"
+_SERVICES = "services", "is no service; describe it in [services.{}]"
+
+
+def _unknown(
+    parts: Mapping[Any, Part], info: ValidationInfo, **fields: tuple[str, str]
 ) -> Iterator[Broken]:
-    """Find sites that are not the policy's, if it names its own."""
-    sites = info.data.get("sites")
-    for name, each in parts.items():
-        for place, site in enumerate(each.sites):
-            if sites is not None and site not in sites:
-                yield Broken((name, "sites", place), "is none of the policy's; add it to sites")
+    """Find what parts name, by the ``fields`` that do, and the policy does not have.
+
+    A section that is wrong in itself is not there; its own problems are told already.
+    """
+    for field, (section, rule) in fields.items():
+        known = info.data.get(section)
+        if known is None:
+            continue
+        for name, part in parts.items():
+            for place, it in _named(getattr(part, field)):
+                if it not in known:
+                    yield Broken((name, field, *place), rule.format(it))
+
+
+def _named(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield names and where they are: one alone, the keys of a mapping, the items of a list."""
+    if isinstance(value, str):
+        yield (), value
+    elif isinstance(value, Mapping):
+        yield from (((each,), each) for each in value)
+    else:
+        yield from (((place,), each) for place, each in enumerate(value or ()))

@@ -108,12 +108,10 @@ def shred(connection: Connection, case_ids: Collection[str]) -> None:
     connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids)))
 
 
-def orphans(connection: Connection, before: int, limit: int) -> list[str]:
-    """Return up to ``limit`` cases whose key was made before then, and that never came.
-
-    Looks at every case.
-    """
-    query = select(case_keys.c.case_id).where(case_keys.c.made_at < before, ~_CAME)
+def orphans(connection: Connection, since: int, before: int, limit: int) -> list[str]:
+    """Return up to ``limit`` cases whose key was made in that time, and that never came."""
+    made = case_keys.c.made_at >= since, case_keys.c.made_at < before
+    query = select(case_keys.c.case_id).where(*made, ~_CAME)
     return list(connection.scalars(query.distinct().limit(limit)))
 
 
@@ -127,6 +125,11 @@ def record_uses(connection: Connection, uses: Sequence[Use]) -> None:
     if uses:
         new = insert(connection, key_uses).on_conflict_do_nothing()
         connection.execute(new, [asdict(each) for each in uses])
+
+
+def forget_uses(connection: Connection, before: int) -> None:
+    """Forget who asked for keys before that time."""
+    connection.execute(delete(key_uses).where(key_uses.c.at < before))
 
 
 def uses_of(connection: Connection, case_id: str) -> list[Use]:

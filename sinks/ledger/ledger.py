@@ -5,20 +5,42 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from sinks import sqlite
 from sinks.ledger.migrate import migrate
+from sinks.scrub import scrub
+
+# What passes, in SQLite; whatever else it says, it says again (sqlite.org/rescode.html).
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
 class LedgerError(RuntimeError):
-    """Raised when the ledger cannot be read or written; nothing of the transaction is kept.
+    """Raised while the ledger cannot be read or written; nothing of the transaction is kept.
 
     Names the fault's kind only: a database's own words hold values.
     """
+
+
+class LedgerFaultError(RuntimeError):
+    """Raised for what the ledger would refuse again: a bug, or a file that is no ledger.
+
+    Nothing of the transaction is kept. Names the fault's kind only, as ``LedgerError``.
+    """
+
+
+UNUSABLE = (LedgerError, LedgerFaultError)
+"""For whoever does not try again by themselves, but tells who asked."""
 
 
 class Ledger:
@@ -48,8 +70,8 @@ class Ledger:
         """Open the ledger at SQLAlchemy's ``url``, and migrate it.
 
         ``sqlite:///path`` is made if need be, for its owner alone; ``postgresql+psycopg://…`` must
-        exist. Raise ValueError for any other, LedgerError when it cannot be opened and
-        MigrationError when it belongs to another release.
+        exist. Raise ValueError for any other, LedgerError when it cannot be opened now,
+        LedgerFaultError when it is none and MigrationError when it belongs to another release.
         """
         location = make_url(url)
         if location.get_backend_name() == "sqlite":
@@ -95,16 +117,11 @@ class Ledger:
     def checkpoint(self) -> bool:
         """Take what was deleted before the call out of the database's files; tell whether it is.
 
-        False: somebody reads what was there before; call again. In PostgreSQL dead rows are given
-        up to be overwritten, and its log keeps them until it is recycled. Raise LedgerError.
+        False: somebody may read what was there before; call again. In PostgreSQL dead rows are
+        given up to be overwritten, and its log keeps them until it is recycled. Raise LedgerError.
         """
-        with self._line, _errors_without_values(), self._engine.connect() as connection:
-            plain = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if plain.dialect.name == "sqlite":
-                raw: Any = plain.connection.driver_connection  # one of ``sqlite3``
-                return sqlite.truncate(raw)
-            plain.exec_driver_sql("VACUUM (TRUNCATE FALSE) case_keys, cases")
-            return True
+        with self._line, _errors_without_values():
+            return scrub(self._engine, "(TRUNCATE FALSE) case_keys, cases")
 
     def close(self) -> None:
         """Let go of the database."""
@@ -115,9 +132,18 @@ class Ledger:
 def _errors_without_values() -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (exc.SQLAlchemyError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
-        raise LedgerError(getattr(cause, "sqlite_errorname", type(cause).__name__)) from None
+        kind = getattr(cause, "sqlite_errorname", type(cause).__name__)
+        raise (LedgerError if _passes(error, cause) else LedgerFaultError)(kind) from None
+
+
+def _passes(error: Exception, cause: BaseException) -> bool:
+    """Tell an outage from what would fail again."""
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING  # of an extended code
+    lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, (exc.InterfaceError, exc.OperationalError, exc.TimeoutError))
 
 
 def _begin(connection: Connection) -> None:

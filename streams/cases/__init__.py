@@ -27,7 +27,7 @@ def run_cases(shared: Shared, stop: threading.Event) -> None:
         _transitions(shared, policy),
         shared.ledger,
         consumer=shared.consumer("cases"),
-        producer=shared.producer(for_sdk=True),
+        producer=shared.producer("cases"),
         clock=now,
     ).run(stop)
 
@@ -36,7 +36,7 @@ def run_closures(shared: Shared, stop: threading.Event) -> None:
     """Close groups, and end cases whose time in their state is over."""
     policy = _policy(shared)
     transitions = _transitions(shared, policy)
-    Closures(policy, transitions, shared.ledger, shared.producer(for_sdk=True), now).run(stop)
+    Closures(policy, transitions, shared.ledger, shared.producer("cases"), now).run(stop)
 
 
 def _transitions(shared: Shared, policy: Policy) -> Transitions:

@@ -7,7 +7,6 @@ interrupted goes on where it was, whoever takes it up.
 import threading
 from collections.abc import Callable, Sequence
 
-import structlog
 from sqlalchemy import Connection
 
 from privacy.lifecycle import ServiceEvent
@@ -17,19 +16,17 @@ from sinks.kafka import BatchProducer
 from sinks.ledger import cases, jobs, outbox
 from sinks.ledger.cases import Case
 from sinks.ledger.jobs import Job
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger
 from streams import metrics
 from streams.cases.transitions import Change, Transitions, keep
 from streams.cases.work import concerned
 from streams.lanes.ledgered import publish
+from streams.turns import take_turns
 
 AT_ONCE = 1_000
 IDLE_SECONDS = 0.1
-RETRY_SECONDS = 1.0
 FORGET_AFTER_MS = 8 * 86_400_000  # a day more than events are on their topic
 READER = "closures"
-
-_log = structlog.get_logger()
 
 
 class Closures:
@@ -54,16 +51,12 @@ class Closures:
         """Work until ``stop``; while the ledger is away, wait for it."""
         with self._ledger.transaction() as connection:
             jobs.forget(connection, self._clock() - FORGET_AFTER_MS)
-        while not stop.is_set():
-            try:
-                busy = self.batch()
-                self.publish()
-            except LedgerError as error:
-                _log.warning("ledger_down", reason=str(error))
-                stop.wait(RETRY_SECONDS)
-            else:
-                if not busy:
-                    stop.wait(IDLE_SECONDS)
+        take_turns(self._turn, stop, IDLE_SECONDS)
+
+    def _turn(self) -> bool:
+        busy = self.batch()
+        self.publish()
+        return busy
 
     def batch(self) -> bool:
         """Change up to AT_ONCE cases in one transaction, and tell whether there were any."""

@@ -110,6 +110,9 @@ class Work:
 
     def _drive(self, event: Event) -> Said:
         said = self._driven(event)
+        ended = isinstance(said, Reject) and said.reason is Reason.CASE_ENDED
+        if ended and event.event is ServiceEvent.UNSUBSCRIBED:
+            said = ()  # the link in an old mail, followed once more (RFC 8058)
         done = 0 if isinstance(said, Reject) else 1
         self._handle(event, total=1, done=done, finished=True)
         return said

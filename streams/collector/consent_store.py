@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from privacy.consent import NOTHING, Consent
 from sinks.ledger import consents
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import UNUSABLE, Ledger
 
 
 class ConsentsUnavailableError(RuntimeError):
@@ -64,7 +64,7 @@ class LedgerConsents:
         """Return what a visitor chose; see ``Consents``."""
         try:
             return await asyncio.to_thread(self._of, site, cookie_id)
-        except LedgerError as error:
+        except UNUSABLE as error:
             raise ConsentsUnavailableError(str(error)) from None
 
     def _of(self, site: str, cookie_id: str) -> Chosen:

@@ -20,7 +20,7 @@ from sinks.keys.keks import KeyStoreError
 from sinks.keys.seal import VERSION, seal
 from sinks.keys.vault import ErasedError, Vault
 from sinks.ledger import keys
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import UNUSABLE, Ledger
 from sinks.publish import Message
 from streams.collector.body import MOST_FAULTS
 from streams.collector.refusal import Fault, Refusal, Why
@@ -51,6 +51,7 @@ class Forms:
         self._ledger = ledger
         self._vault = vault
         self._subject_key = subject_key
+        self._looked_until = 0  # keys made before have a case, or are shredded
 
     def require_contract(self, service: str, body: Any) -> Form:
         """Return the form in a request's body; raise Refusal that names the fields and rules."""
@@ -74,7 +75,7 @@ class Forms:
             )
         except ErasedError:
             raise Refusal(Why.DELETED) from None
-        except (LedgerError, KeyStoreError) as error:
+        except (*UNUSABLE, KeyStoreError) as error:
             _log.error("no_keys", exc_info=error)
             raise Refusal(Why.NO_KEYS) from None
         record = {
@@ -93,18 +94,23 @@ class Forms:
         return case_id, Message(case_id.encode(), encode("form_submission", record))
 
     def forget_orphans(self, now: int) -> None:
-        """Shred the keys of forms that never became a case. ``now`` in milliseconds since 1970."""
+        """Shred the keys of forms that never became a case. ``now`` in milliseconds since 1970.
+
+        Each key is looked at once, and all again when the collector starts.
+        """
+        until = now - FORGET_AFTER_MS
         try:
             while True:
-                with self._ledger.reading() as connection:  # long, and nobody waits for it
-                    found = keys.orphans(connection, now - FORGET_AFTER_MS, AT_ONCE)
+                with self._ledger.reading() as connection:
+                    found = keys.orphans(connection, self._looked_until, until, AT_ONCE)
                 with self._ledger.transaction() as connection:
                     keys.shred_orphans(connection, found)
                 if found:
                     self._ledger.checkpoint()
                 if len(found) < AT_ONCE:
+                    self._looked_until = max(self._looked_until, until)
                     return
-        except LedgerError as error:
+        except UNUSABLE as error:
             _log.warning("orphans_remain", reason=str(error))
 
     def _make_key(

@@ -7,7 +7,7 @@ from sinks.signing import Signer, SigningError
 from streams.deletion.announce import Announcement
 from streams.deletion.certify import Certifier
 from streams.deletion.overdue import ALERTS, Overdue
-from streams.deletion.receipts import RECEIPTS, ReceiptsLane
+from streams.deletion.receipts import ReceiptsLane
 from streams.deletion.rolling import Rolling
 from streams.deletion.shred import Shredder
 from streams.settings import SettingsError
@@ -17,30 +17,33 @@ from streams.shared import Shared, now
 def delete(shared: Shared, stop: threading.Event) -> None:
     """Make cases that are over unreadable, and tell the broker."""
     policy, topic_of = shared.known_policy, shared.settings.topic
-    producer = shared.producer(for_sdk=True)
+    producer = shared.producer("delete")
     names = [topic_of(f"cases-{each}") for each in policy.departments]
     announcement, rolling = Announcement(policy, topic_of), Rolling(names, producer, now)
     Shredder(shared.ledger, producer, announcement, _certifier(shared), now).run(stop, rolling.beat)
 
 
 def receipts(shared: Shared, stop: threading.Event) -> None:
-    """Run the receipts lane."""
+    """Run the receipts lane. Without holders nobody answers."""
+    topic_of, holders = shared.settings.topic, shared.known_policy.holders
+    if not holders:
+        stop.wait()
+        return
     ReceiptsLane(
-        shared.settings.topic(RECEIPTS),
-        shared.settings.topic("dead-letters"),
+        {topic_of(f"deletion-receipts-{each}"): each for each in holders},
+        topic_of("dead-letters"),
         shared.ledger,
         _certifier(shared),
         consumer=shared.consumer("receipts"),
-        producer=shared.producer(for_sdk=True),
+        producer=shared.producer("receipts"),
         clock=now,
     ).run(stop)
 
 
 def overdue(shared: Shared, stop: threading.Event) -> None:
     """Look for deletions that should be done."""
-    Overdue(shared.settings.topic(ALERTS), shared.ledger, shared.producer(for_sdk=True), now).run(
-        stop
-    )
+    topic = shared.settings.topic(ALERTS)
+    Overdue(topic, shared.ledger, shared.producer("overdue"), now).run(stop)
 
 
 def _certifier(shared: Shared) -> Certifier:

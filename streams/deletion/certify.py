@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from privacy.certificate import Check, Deleted, Receipt, canonical, certificate
-from schemas.registry import TEMPLATE, topics
+from schemas.registry import CASES, topics
 from sinks.ledger import deletion
 from sinks.ledger.deletion import Progress
 from sinks.ledger.ledger import Ledger
@@ -143,4 +143,4 @@ def gone_hours(topic: str) -> int:
     return -(-(int(kept) + int(config["segment.ms"])) // HOUR_MS)
 
 
-TOMBSTONED, SUBMITTED = gone_hours(TEMPLATE), gone_hours("form-submissions")
+TOMBSTONED, SUBMITTED = gone_hours(CASES), gone_hours("form-submissions")

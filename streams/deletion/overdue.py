@@ -12,8 +12,9 @@ from schemas.codec import encode
 from sinks.kafka import BatchProducer
 from sinks.ledger import deletion
 from sinks.ledger.deletion import Late
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger
 from streams import metrics
+from streams.turns import take_turns
 
 ALERTS = "pipeline-alerts"
 NAMESPACE = UUID("c1d5b0a7-3e0a-4f1c-9d9e-5a4b6f0c2d18")
@@ -39,12 +40,7 @@ class Overdue:
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop``; while the ledger is away, wait for it."""
-        while not stop.is_set():
-            try:
-                self.look()
-            except LedgerError as error:
-                _log.warning("ledger_down", reason=str(error))
-            stop.wait(EVERY_SECONDS)
+        take_turns(self.look, stop, EVERY_SECONDS)
 
     def look(self) -> None:
         """Set the gauge, and raise the alerts that were not raised yet."""

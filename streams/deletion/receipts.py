@@ -19,8 +19,6 @@ from streams.deletion.certify import Certifier
 from streams.lanes.ledgered import LedgeredLane, Outcome
 from streams.lanes.rejects import dead_letter
 
-RECEIPTS = "deletion-receipts"
-
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -38,7 +36,7 @@ class ReceiptsLane:
 
     def __init__(
         self,
-        topic: str,
+        holders: Mapping[str, str],
         dead_letters: str,
         ledger: Ledger,
         certifier: Certifier,
@@ -47,12 +45,16 @@ class ReceiptsLane:
         producer: BatchProducer,
         clock: Callable[[], int],
     ) -> None:
-        """Take ``clock`` to tell the milliseconds since 1970."""
+        """Take whose topic each of those to read is: ACLs let nobody else write there.
+
+        ``clock`` tells the milliseconds since 1970.
+        """
+        self._holders = holders
         self._dead_letters = dead_letters
         self._certifier = certifier
         self._clock = clock
         self._lane = LedgeredLane(
-            self.name, [topic], ledger, self._take, consumer=consumer, producer=producer
+            self.name, list(holders), ledger, self._take, consumer=consumer, producer=producer
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -61,7 +63,7 @@ class ReceiptsLane:
 
     def _take(self, connection: Connection, messages: Sequence[Message]) -> list[Outcome]:
         """Keep receipts, and complete what they were the last of."""
-        read = [_read(message) for message in messages]
+        read = [_read(message, self._holders[message.topic()]) for message in messages]
         ids = {each.deletion_id for each in read if isinstance(each, Said)}
         known = deletion.asked(connection, ids)
         judged = [each if isinstance(each, Reject) else _judge(each, known) for each in read]
@@ -77,13 +79,16 @@ class ReceiptsLane:
         return Outcome([outbox.Message(self._dead_letters, b"", value)], judged)
 
 
-def _read(message: Message) -> Said | Reject:
+def _read(message: Message, holder: str) -> Said | Reject:
+    """Return what ``holder``, whose topic it is, says; Reject: another's receipt, or none."""
     try:
         content = decode("deletion_receipt", message.value())
     except WireError as error:
         return Reject(Reason(error.fault), "read")
+    if content["holder"] != holder:
+        return Reject(Reason.WRONG_HOLDER, "read", ("holder",))
     at = int(content["at"].timestamp() * 1000)
-    receipt = Receipt(content["holder"], Erasure(content["outcome"]), at)
+    receipt = Receipt(holder, Erasure(content["outcome"]), at)
     return Said(content["deletion_id"], content["case_id"], receipt)
 
 

@@ -6,7 +6,7 @@ written: where nothing follows a tombstone, the sealed copy before it would stay
 
 from collections.abc import Callable, Iterable
 
-from schemas.registry import TEMPLATE, topics
+from schemas.registry import CASES, topics
 from sinks.kafka import BatchProducer
 
 NOBODY = b""  # the key of no case: readers pass over it
@@ -29,7 +29,7 @@ class Rolling:
         at = self._clock()
         if at < self._due:
             return
-        template = topics()[TEMPLATE]
+        template = topics()[CASES]
         for name in self._names:
             for partition in range(template.partitions):
                 self._producer.send(name, [None], [NOBODY], partition)

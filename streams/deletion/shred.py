@@ -17,14 +17,14 @@ import structlog
 from sinks.kafka import BatchProducer
 from sinks.ledger import deletion, outbox
 from sinks.ledger.cases import Deletion
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger
 from streams import metrics
 from streams.deletion.announce import Announcement
 from streams.deletion.certify import Certifier
+from streams.turns import take_turns
 
 AT_ONCE = 1_000
 IDLE_SECONDS = 0.1
-RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
@@ -49,16 +49,12 @@ class Shredder:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Work until ``stop``, with a ``beat`` each turn; while the ledger is away, wait for it."""
-        while not stop.is_set():
+
+        def turn() -> bool:
             beat()
-            try:
-                busy = self.turn()
-            except LedgerError as error:
-                _log.warning("ledger_down", reason=str(error))
-                stop.wait(RETRY_SECONDS)
-            else:
-                if not busy:
-                    stop.wait(IDLE_SECONDS)
+            return self.turn()
+
+        take_turns(turn, stop, IDLE_SECONDS)
 
     def turn(self) -> bool:
         """Take up to AT_ONCE deletions a step on, and tell whether there were any.

@@ -40,7 +40,7 @@ def settle(
     kill: Callable[[Process], None],
     late_ms: int,
     *,
-    tell: Callable[[int], None] = lambda _: None,
+    tell: Callable[[int], None],
 ) -> Sequence[Withdrawal]:
     """Let withdrawals be effective that are, and return them. To be called again and again.
 

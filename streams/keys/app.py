@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from sinks.keys.keks import KeyStoreError
-from sinks.ledger.ledger import LedgerError
+from sinks.ledger.ledger import UNUSABLE
 from streams.collector import pages
 from streams.keys import tokens
 from streams.keys.desk import Desk
@@ -21,6 +21,7 @@ MOST = 1_000  # cases in one request
 MOST_BODY = 131_072  # bytes
 BODY_SECONDS = 10.0
 RETRY_SECONDS = 5
+FORGET_SECONDS = 3_600.0
 
 _CASE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RULE = f"the body must be an object with case_ids alone, from 1 to {MOST} of them"
@@ -46,7 +47,20 @@ class KeyServer:
         app = web.Application(middlewares=[pages.answer_in_json], client_max_size=MOST_BODY)
         app.add_routes([web.post("/v1/keys", self._give), *pages.health(self._readiness)])
         app.on_response_prepare.append(pages.secure)
+        app.cleanup_ctx.append(self._keep_house)
         return app
+
+    async def _keep_house(self, _: web.Application) -> AsyncIterator[None]:
+        """Forget old uses."""
+
+        async def forget() -> None:
+            while True:
+                await asyncio.to_thread(self._desk.forget, self._clock())
+                await asyncio.sleep(FORGET_SECONDS)
+
+        task = asyncio.create_task(forget())
+        yield
+        task.cancel()
 
     async def _readiness(self) -> dict[str, bool]:
         return {"ledger": await asyncio.to_thread(self._desk.ready)}
@@ -71,7 +85,7 @@ class KeyServer:
             return web.json_response({"error": _RULE}, status=422)
         try:
             found = await asyncio.to_thread(self._desk.give, department, case_ids, self._clock())
-        except (LedgerError, KeyStoreError) as error:
+        except (*UNUSABLE, KeyStoreError) as error:
             _log.error("no_keys", exc_info=error)
             return web.json_response(
                 {"error": "keys cannot be had now; ask again later"},

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from privacy.policy import Policy
 from sinks.keys.vault import Vault
 from sinks.ledger import keys
 from sinks.ledger.keys import GIVEN, REFUSED, Use
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import UNUSABLE, Ledger
 from streams.metrics import KEYS_ASKED
+
+KEPT_MS = 396 * 86_400_000
+"""For how long it is known who asked for a key: 13 months, a year's audit and what it takes."""
+
+_log = structlog.get_logger()
 
 
 class Desk:
@@ -41,12 +48,20 @@ class Desk:
         KEYS_ASKED.labels(department, REFUSED).inc(len(uses) - len(given))
         return {case_id: given.get(case_id) for case_id in case_ids}
 
+    def forget(self, now: int) -> None:
+        """Forget uses of KEPT_MS ago. ``now`` in milliseconds since 1970."""
+        try:
+            with self._ledger.transaction() as connection:
+                keys.forget_uses(connection, now - KEPT_MS)
+        except UNUSABLE as error:
+            _log.warning("uses_remain", reason=str(error))
+
     def ready(self) -> bool:
         """Tell whether the ledger answers."""
         try:
             with self._ledger.reading() as connection:
                 keys.uses_of(connection, "")
-        except LedgerError:
+        except UNUSABLE:
             return False
         return True
 

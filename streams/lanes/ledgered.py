@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 from sqlalchemy import Connection
 
@@ -17,14 +16,12 @@ from privacy.outcome import Reject
 from sinks.kafka import BatchProducer, commit, poll, put_back
 from sinks.ledger import inbox, outbox
 from sinks.ledger.inbox import Position
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger
 from streams import metrics
+from streams.turns import take_turns
 
 AT_ONCE = 500
 WAIT_SECONDS = 0.05  # a withdrawal does not wait for others
-RETRY_SECONDS = 1.0
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +67,24 @@ class LedgeredLane:
         self._consumer = consumer
         self._producer = producer
         self._taken_over: set[tuple[str, int]] = set()
+        self._in_hand: Sequence[Message] = ()
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while the ledger is away, wait for it."""
         self._consumer.subscribe(list(self._topics), on_assign=self._assigned)
         try:
-            while not stop.is_set():
-                messages = poll(self._consumer, AT_ONCE, WAIT_SECONDS)
-                places = {(each.topic(), each.partition()) for each in messages} | self._taken_over
-                while places and not stop.is_set():
-                    try:
-                        self._pass(messages, places)
-                        break
-                    except LedgerError as error:
-                        _log.warning("ledger_down", reason=str(error))
-                        stop.wait(RETRY_SECONDS)
+            take_turns(self._turn, stop)
         finally:
             self._consumer.close()
+
+    def _turn(self) -> None:
+        """Pass on what is in hand, which it is until the ledger has it; then there may be more."""
+        if not self._in_hand:
+            self._in_hand = poll(self._consumer, AT_ONCE, WAIT_SECONDS)
+        places = {(each.topic(), each.partition()) for each in self._in_hand} | self._taken_over
+        if places:
+            self._pass(self._in_hand, places)
+        self._in_hand = ()
 
     def _assigned(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         # What their former reader left to be sent.

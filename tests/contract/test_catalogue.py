@@ -10,7 +10,8 @@ from privacy import consent_request
 from privacy.ads import IDS, AdEvent
 from privacy.lifecycle import ServiceEvent
 from schemas import registry
-from schemas.registry import TEMPLATE, Topic, latest, records, topics, topics_of
+from schemas.registry import CASES, RECEIPTS, Topic, codec_of, latest, records, topics, topics_of
+from sinks.kafka_acls import CLIENTS
 
 CLASSES = {"none", "pseudonym", "indirect", "location", "identifier"}
 HOUR_MS = 3_600_000
@@ -24,7 +25,7 @@ LONGEST_MS = {
     "notices": 168 * HOUR_MS,
     "mailing-changes": 168 * HOUR_MS,
     "deletions": 720 * HOUR_MS,
-    "deletion-receipts": 720 * HOUR_MS,
+    "deletion-receipts-holder": 720 * HOUR_MS,
     **{f"ads-{provider}": 6 * HOUR_MS for provider in IDS},
 }
 # What stays is the last word on each key alone; the one before goes within a day.
@@ -108,12 +109,26 @@ def test_services_have_the_words_of_the_core() -> None:
     assert types["event"]["symbols"] == list(ServiceEvent)
 
 
-def test_each_department_has_a_topic_of_its_own() -> None:
-    made = topics_of(["marketing", "people"])
-    assert made.keys() - topics() == {"cases-marketing", "cases-people"}
-    assert topics().keys() - made == {TEMPLATE}
-    assert made["cases-people"] == dataclasses.replace(topics()[TEMPLATE], name="cases-people")
-    assert topics_of([]).keys() == topics().keys() - {TEMPLATE}
+def test_each_department_and_each_holder_has_a_topic_of_its_own() -> None:
+    made = topics_of(["marketing", "people"], ["crm"])
+    assert made.keys() - topics() == {"cases-marketing", "cases-people", "deletion-receipts-crm"}
+    assert topics().keys() - made == {CASES, RECEIPTS}
+    for name, like in (("cases-people", CASES), ("deletion-receipts-crm", RECEIPTS)):
+        assert made[name] == dataclasses.replace(topics()[like], name=name)
+    assert topics_of().keys() == topics().keys() - {CASES, RECEIPTS}
+
+
+def test_what_is_read_outside_the_worker_is_compressed_so_that_anybody_can_read_it() -> None:
+    """The SDK's base install has no lz4 and no zstd."""
+    outside = {name for name, each in CLIENTS.items() if each.principal != "worker"}
+    for topic in topics().values():
+        read_outside = not outside.isdisjoint(topic.consumers)
+        assert topic.config["compression.type"] == ("gzip" if read_outside else "producer")
+        for producer in topic.producers:
+            assert not read_outside or codec_of(producer) == "gzip"
+    assert codec_of("anonymise") is None
+    with pytest.raises(ValueError, match=r"^worker is no producer"):
+        codec_of("worker")
 
 
 def test_every_field_of_every_record_has_a_personal_data_class() -> None:

@@ -88,17 +88,17 @@ def admin(bootstrap: str) -> AdminClient:
 def test_topics_are_made_as_the_catalogue_says_and_once(
     settings: Settings, bootstrap: str, admin: AdminClient
 ) -> None:
-    departments = ["marketing", "people"]
-    assert create_topics(bootstrap, {}, settings.kafka.prefix, departments=departments) == []
+    parties = {"departments": ["marketing", "people"], "holders": ["crm"]}
+    assert create_topics(bootstrap, {}, settings.kafka.prefix, **parties) == []
     made = admin.list_topics(timeout=10).topics
-    for topic in topics_of(departments).values():
+    for topic in topics_of(**parties).values():
         name = settings.topic(topic.name)
         assert len(made[name].partitions) == topic.partitions
         asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)])
         config = next(iter(asked.values())).result(10)
         for setting in ("retention.ms", "message.timestamp.type", "cleanup.policy"):
             assert config[setting].value == topic.config[setting], f"{name}: {setting}"
-    assert create_topics(bootstrap, {}, settings.kafka.prefix, departments=departments) == []
+    assert create_topics(bootstrap, {}, settings.kafka.prefix, **parties) == []
 
 
 @broker

@@ -20,6 +20,7 @@ from lethe.retention import Deletion, Erase
 from lethe.standins.account import POLICY
 from privacy.certificate import Check, Deleted, Outcome, Receipt, certificate
 from schemas.codec import encode
+from sinks import kafka
 from sinks.ledger import cases, deletion, keys
 from sinks.ledger.ledger import Ledger
 from sinks.signing import Signer
@@ -175,7 +176,7 @@ def pipeline(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pi
     monkeypatch.setattr(demo_forms, "present", made.present)
     monkeypatch.setattr(demo_forms, "Onlooker", lambda _: made)
     monkeypatch.setattr(demo_forms, "CaseKeys", made.keys)
-    monkeypatch.setattr(demo_forms, "BatchProducer", lambda *_: made)
+    monkeypatch.setattr(kafka, "BatchProducer", lambda *_: made)
     monkeypatch.setattr(demo_forms, "RetentionWorker", made.worker)
     monkeypatch.setattr(demo_pipeline, "PATIENCE", 0.2)
     monkeypatch.setattr(demo_pipeline, "LOOK_SECONDS", 0.01)

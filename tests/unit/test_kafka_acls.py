@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.registry import topics
 from sinks import kafka_acls
 from sinks.kafka_acls import CLIENTS, _reaches, acls
-from streams.status import READERS
+from streams.status import readers
 
 NAMES = st.sets(st.from_regex(r"[a-z][a-z0-9-]{0,5}", fullmatch=True), max_size=6)
 
@@ -39,7 +39,7 @@ def test_S2_a_department_has_its_own_topic_and_groups() -> None:  # noqa: N802
     }
     assert of("test.holder-crm", found) == {
         ("TOPIC", "test.deletions", "LITERAL", "READ"),
-        ("TOPIC", "test.deletion-receipts", "LITERAL", "WRITE"),
+        ("TOPIC", "test.deletion-receipts-crm", "LITERAL", "WRITE"),
         ("GROUP", "test.retention-crm", "LITERAL", "READ"),
     }
 
@@ -54,6 +54,9 @@ def test_no_department_and_no_holder_reaches_what_is_anothers(
     for one in departments:
         topics = {name for kind, name, *_ in of(f"p.department-{one}", read) if kind == "TOPIC"}
         assert topics == {f"p.cases-{one}", "p.notices"}
+    for one in holders:
+        written = {name for _, name, _, what in of(f"p.holder-{one}", found) if what == "WRITE"}
+        assert written == {f"p.deletion-receipts-{one}"}
     groups = [each for each in read if each.restype.name == "GROUP"]
     for one in groups:
         for other in groups:
@@ -74,9 +77,9 @@ def test_nothing_is_allowed_by_wildcard_or_outside_the_installation() -> None:
 
 
 def test_the_worker_may_read_where_its_lanes_do() -> None:
-    may = of("worker", acls(None))
+    may = of("worker", acls(policy(holders=["crm", "mail"])))
     begins = tuple(name for _, name, pattern, _ in may if pattern == "PREFIXED")
-    for group, topic in READERS:
+    for group, topic in readers(["crm", "mail"]):
         assert ("TOPIC", topic, "LITERAL", "READ") in may
         assert ("GROUP", group, "LITERAL", "READ") in may or group.startswith(begins)
 

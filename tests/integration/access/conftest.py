@@ -53,23 +53,20 @@ life_cycle = "sample"
 departments = ["sales"]
 legal_basis = "Art. 6(1)(b) GDPR"
 purposes = ["to send what was asked for"]
-[services.sample.fields.email]
-title = "E-mail"
-kind = "email"
-mandatory = true
+fields.email = { title = "E-mail", kind = "email", mandatory = true }
 [services.job]
 title = "Application"
 life_cycle = "application"
 departments = ["hr"]
 legal_basis = "Art. 6(1)(b) GDPR"
 purposes = ["to fill a vacancy"]
-[services.job.fields.email]
-title = "E-mail"
-kind = "email"
-mandatory = true
+fields.email = { title = "E-mail", kind = "email", mandatory = true }
 [holders.crm]
 title = "Customers"
 services = ["sample", "job"]
+[holders.mail]
+title = "Mail"
+services = ["job"]
 [purposes.ads]
 title = "Ads"
 covers = "ads"
@@ -107,7 +104,10 @@ class Company:
         stack.callback(broker.stop)
         broker.start()
         kafka = self.operator.kafka
-        create_topics(kafka.bootstrap, kafka.options, PREFIX, departments=self.policy.departments)
+        create_topics(
+            kafka.bootstrap, kafka.options, PREFIX,
+            departments=self.policy.departments, holders=self.policy.holders,
+        )  # fmt: skip
         put_acls(kafka.bootstrap, kafka.options, self.acls, PREFIX)
 
     @property
@@ -135,7 +135,7 @@ class Company:
         """Return what the operator reads of a topic that is not empty."""
         source = self.consumer(self.operator, topic, f"operator-{topic}-{now()}")
         found: list[Message] = []
-        until(lambda: bool(found.extend(source.consume(100, 1.0))) or bool(found))
+        until(lambda: bool(found.extend(source.consume(100, 0.1))) or bool(found))
         source.close()
         return found
 
@@ -171,7 +171,7 @@ class Company:
             keys_url=f"http://127.0.0.1:{settings.keys.port}",
             token=(settings.secrets / "departments" / token).read_text(),
             prefix=PREFIX,
-            group=None if group is None else PREFIX + group,
+            group=group,
             **settings.kafka.python_options,
         )
 

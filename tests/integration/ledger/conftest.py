@@ -67,11 +67,12 @@ def serve(programs: Path, data: Path) -> Iterator[URL]:
     subprocess.run([programs / "initdb", *made], check=True, **anybody)
     port = choose_port(0)
     server = subprocess.Popen(
-        [programs / "postgres", "-D", data, "-p", str(port), "-k", "", "-F"],
+        [programs / "postgres", "-D", data, "-p", str(port), "-k", "", "-F",
+         "-c", "max_prepared_transactions=1"],
         stderr=subprocess.DEVNULL,
         preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - no thread of ours holds a lock
         **anybody,
-    )
+    )  # fmt: skip
     url = URL.create(
         "postgresql+psycopg", "lethe", host="127.0.0.1", port=port, database="postgres"
     )

@@ -10,7 +10,7 @@ from sinks.ledger import cases, groups, jobs, tables
 from sinks.ledger.cases import Case, Deletion
 from sinks.ledger.groups import Group
 from sinks.ledger.jobs import Job
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger, LedgerFaultError
 
 CASE = Case(
     case_id="c-1",
@@ -106,7 +106,7 @@ def test_a_case_is_coming_while_it_has_a_key_and_nothing_else(ledger: Ledger, be
 def test_a_case_is_deleted_once(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         cases.end(connection, [DELETION])
-    with pytest.raises(LedgerError), ledger.transaction() as connection:
+    with pytest.raises(LedgerFaultError), ledger.transaction() as connection:
         cases.end(connection, [replace(DELETION, deletion_id="d-2")])
 
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, MetaData, create_engine, inspect, text
+from sqlalchemy import URL, Connection, MetaData, create_engine, inspect, text
 
+from sinks import sqlite
 from sinks.ledger.inbox import Position, first
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger, LedgerError, LedgerFaultError
 from sinks.ledger.migrate import FOLDER, migrate
 from sinks.ledger.tables import METADATA
 from sinks.migrations import Migration, MigrationError, read
@@ -64,7 +65,7 @@ def test_a_new_migration_is_applied_once(ledger: Ledger) -> None:
 
 def test_a_migration_that_fails_leaves_nothing_half_done(ledger: Ledger) -> None:
     half = Migration(NEXT, "half", "CREATE TABLE half (a INTEGER);\nCREATE TABLE half (a INTEGER);")
-    with pytest.raises(LedgerError), ledger.transaction() as connection:
+    with pytest.raises(LedgerFaultError), ledger.transaction() as connection:
         migrate(connection, [*read(FOLDER), half])
     with ledger.reading() as connection:
         assert not inspect(connection).has_table("half")
@@ -171,17 +172,57 @@ def test_one_that_reads_before_it_writes_waits_for_its_turn(ledger: Ledger) -> N
 
 
 def test_reading_cannot_write(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError), ledger.reading() as connection:
+    with pytest.raises(LedgerFaultError), ledger.reading() as connection:
         first(connection, "consent", [HERE])
 
 
 def test_errors_hold_no_values(ledger: Ledger) -> None:
     row = "INSERT INTO consents VALUES (:site, :visitor, 0, '{}', '[]')"
     given = {"site": "shop", "visitor": "v-secret"}
-    with pytest.raises(LedgerError) as caught, ledger.transaction() as connection:
+    with pytest.raises(LedgerFaultError) as caught, ledger.transaction() as connection:
         connection.execute(text(row), [given, given])
     assert "v-secret" not in f"{caught.value!r} {caught.value}"
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_file_that_is_locked_is_an_outage(
+    ledger: Ledger, url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
+    with ledger.transaction(), pytest.raises(LedgerError, match="SQLITE_BUSY"):
+        Ledger.open(url)
+
+
+def fill(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA max_page_count=1")  # as many as there are
+    for partition in range(100):
+        first(connection, "r" * 1_000, [Position("topic", partition, 0)])
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full_is_an_outage(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="SQLITE_FULL"), ledger.transaction() as connection:
+        fill(connection)
+
+
+def kill(url: URL, connection: Connection) -> None:
+    pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    with create_engine(url).begin() as another:
+        another.execute(text(f"SELECT pg_terminate_backend({pid})"))
+    first(connection, "consent", [HERE])
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_server_that_goes_away_is_an_outage(ledger: Ledger, url: URL) -> None:
+    with pytest.raises(LedgerError), ledger.transaction() as connection:
+        kill(url, connection)
+    assert note(ledger), "and the next finds it there again"
+
+
+def test_a_statement_that_is_wrong_is_no_outage(ledger: Ledger) -> None:
+    with pytest.raises(LedgerFaultError), ledger.reading() as connection:
+        connection.execute(text("SELECT a FROM nothing"))
 
 
 @pytest.mark.parametrize("elsewhere", ["sqlite://", "sqlite:///:memory:", "mysql://127.0.0.1/a"])
@@ -192,7 +233,7 @@ def test_no_other_database_will_do(elsewhere: str) -> None:
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerFaultError):
         Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 

@@ -4,18 +4,19 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import URL, Connection, event, insert, select
+from sqlalchemy import URL, Connection, create_engine, event, insert, select
 
 from privacy.certificate import Outcome, Receipt, canonical
 from privacy.policy import Policy
 from schemas.codec import decode
+from sinks import sqlite
 from sinks.ledger import cases, deletion, outbox, tables
 from sinks.ledger.cases import Deletion
 from sinks.ledger.ledger import Ledger
@@ -124,6 +125,33 @@ class Mortal:
         self._live()
         self._disk.stored()
         self._live()
+
+
+@contextmanager
+def snapshot(url: URL) -> Iterator[None]:
+    """Have somebody read, as a backup does."""
+    engine = create_engine(url, isolation_level="REPEATABLE READ")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        yield
+    engine.dispose()
+
+
+@contextmanager
+def prepared(url: URL) -> Iterator[None]:
+    """Have a transaction prepared for a commit in two phases, by somebody who forgot it."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'one'")
+        yield
+        connection.exec_driver_sql("ROLLBACK PREPARED 'one'")
+    engine.dispose()
+
+
+HOLDING: Mapping[str, Callable[[URL], AbstractContextManager[None]]] = {
+    "snapshot": snapshot,
+    "prepared": prepared,
+}
 
 
 @pytest.fixture
@@ -326,6 +354,38 @@ def test_nothing_is_unreadable_while_a_checkpoint_is_blocked(
     worker.shred()
     assert not worker.scrub()
     assert progress(ledger, "a").unreadable_at is None
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("holding", HOLDING)
+def test_nothing_is_unreadable_while_somebody_may_read_what_was_there_before(
+    ledger: Ledger, disk: Disk, url: URL, holding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "READERS_SECONDS", 0.05)
+    begin(ledger, "a")
+    worker = shredder(ledger, disk)
+    with HOLDING[holding](url):
+        end(ledger, "a")
+        worker.shred()
+        assert not ledger.checkpoint()
+        assert not worker.scrub()
+        assert progress(ledger, "a").unreadable_at is None
+    assert ledger.checkpoint()
+    assert worker.scrub()
+    assert progress(ledger, "a").unreadable_at is not None
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_who_began_after_a_deletion_or_elsewhere_does_not_hold_it_up(
+    ledger: Ledger, url: URL
+) -> None:
+    begin(ledger, "a")
+    with snapshot(url.set(database="postgres")):
+        end(ledger, "a")
+        with ledger.transaction() as connection:
+            deletion.shred(connection, ["a"], NOW)
+        with snapshot(url):
+            assert ledger.checkpoint()
 
 
 def test_a_tombstone_is_the_last_that_is_said_of_a_case(ledger: Ledger, disk: Disk) -> None:

@@ -63,7 +63,8 @@ def test_a_key_is_an_orphan_when_it_is_old_and_its_case_never_came(ledger: Ledge
         connection.execute(insert(case_keys), rows)
         cases.add(connection, [case("came")])
     with ledger.transaction() as connection:
-        assert keys.orphans(connection, 5, 10) == ["orphan"]
+        assert keys.orphans(connection, 0, 5, 10) == ["orphan"]
+        assert keys.orphans(connection, 2, 5, 10) == []
         keys.shred_orphans(connection, ["orphan", "came"])
     with ledger.reading() as connection:
         left = set(connection.scalars(select(case_keys.c.case_id)))

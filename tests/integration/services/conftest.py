@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
-from lethe import CaseReader, RetentionWorker
+from lethe import CaseReader, RetentionWorker, retention
 from lethe.case_reader import Case
 from lethe.cli import app
-from lethe.local.engines import Engines
 from lethe.local.process import Process, Supervisor, choose_port
 from lethe.standins.crm import Crm
 from privacy.certificate import canonical
@@ -36,7 +34,9 @@ from streams.settings import Collector, Keys, Settings
 from streams.shared import ledger_url, now
 
 PATIENCE = 60.0
-POLICY = Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
+# The embedded broker answers at once that there is nothing, and is asked again at once: a holder
+# that waits for deletions keeps a core busy.
+HOLDERS_WAIT_SECONDS = 0.01
 SITE, SITE_KEY = "shop.example", "demo-shop-key"
 LOOPS = ("cases", "closures", "delete", "receipts")
 COMMANDS = CliRunner()
@@ -53,37 +53,42 @@ class Company:
     """What one company runs. What people fill in freely bears one of its ``marks``."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self.policy = load_policy(POLICY)
+        assert settings.policy is not None
+        self.policy = load_policy(settings.policy)
         self.settings = settings
         self.folder = folder
         # No other file on this machine has them.
         self.marks = f"x{secrets.token_hex(8)}", f"+99{secrets.randbelow(9 * 10**7) + 10**7}"
-        self.supervisor = Supervisor()
-        self.workers = Supervisor()
+        self.supervisor, self.workers = watching(), watching()
         self.crm = Crm(folder / "crm.db")
         self._stop = threading.Event()
         self._holders: list[threading.Thread] = []
         kafka = settings.kafka
         create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix, departments=self.policy.departments
-        )
+            kafka.bootstrap, kafka.options, kafka.prefix,
+            departments=self.policy.departments, holders=self.policy.holders,
+        )  # fmt: skip
         prepare(settings.secrets, self.policy)
         self.ledger = Ledger.open(ledger_url(settings))
         self._producer = BatchProducer(kafka.bootstrap, kafka.options)
         self._environment = settings.environment() | {"COLUMNS": "200"}
         self._public = self.lethe("deletions", "key")
 
-    def start(self, *, workers: bool = True) -> None:
+    def start(self) -> None:
         """Start collector, key server and a worker."""
-        self.supervisor.start()
-        self.workers.start()
-        for name, port, words in (
-            ("collector", self.settings.collector.port, ("collect",)),
-            ("keys", self.settings.keys.port, ("keys", "serve")),
-        ):
-            self.supervisor.run(self.process(name, *words, ports=[port]))
-        if workers:
-            self.work("worker")
+        self.collect()
+        self.serve_keys()
+        self.work("worker")
+
+    def collect(self) -> None:
+        """Start the collector."""
+        self.supervisor.run(
+            self.process("collector", "collect", ports=[self.settings.collector.port])
+        )
+
+    def serve_keys(self) -> None:
+        """Start the key server."""
+        self.supervisor.run(self.process("keys", "keys", "serve", ports=[self.settings.keys.port]))
 
     def work(self, name: str, *loops: str) -> Process:
         """Start a worker with those loops; none: all that a case needs."""
@@ -95,8 +100,7 @@ class Company:
     def rest(self) -> None:
         """Stop the workers; others may be started."""
         self.workers.stop()
-        self.workers = Supervisor()
-        self.workers.start()
+        self.workers = watching()
 
     def process(self, name: str, *words: str, ports: list[int] | None = None) -> Process:
         return Process(
@@ -119,7 +123,8 @@ class Company:
         with RetentionWorker(
             kafka.bootstrap, holder, prefix=kafka.prefix, retry_seconds=0.2
         ) as worker:
-            worker.run(self.crm.erase, self._stop)
+            while not self._stop.wait(0.05):
+                worker.turn(self.crm.erase)
 
     def stop(self) -> None:
         self._stop.set()
@@ -193,14 +198,12 @@ class Company:
     def reader(self, department: str, **options: Any) -> CaseReader:
         """Return a reader with the department's own token."""
         kafka = self.settings.kafka
-        return CaseReader(
-            kafka.bootstrap,
-            department,
-            keys_url=f"http://127.0.0.1:{self.settings.keys.port}",
-            token=(self.settings.secrets / "departments" / department).read_text(),
-            prefix=kafka.prefix,
-            **options,
-        )
+        usual = {
+            "keys_url": f"http://127.0.0.1:{self.settings.keys.port}",
+            "token": (self.settings.secrets / "departments" / department).read_text(),
+            "prefix": kafka.prefix,
+        }
+        return CaseReader(kafka.bootstrap, department, **usual | options)
 
     def sees(self, department: str) -> Mapping[str, Case]:
         """Return what a department reads at present."""
@@ -288,6 +291,12 @@ class Company:
         return [each for each in rows if each["case_id"] == case_id]
 
 
+def watching() -> Supervisor:
+    supervisor = Supervisor()
+    supervisor.start()
+    return supervisor
+
+
 def _answer(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -312,33 +321,31 @@ def eventually() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def idle_company(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def policy_file() -> Path:
+    """Return the policy of the company; a module may have another."""
+    return Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
+
+
+@pytest.fixture(scope="module")
+def idle_company(
+    settings_in: Any, policy_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Company]:
     """Make a company whose processes are not started."""
     folder = tmp_path_factory.mktemp("company")
-    kafka = engines.settings.kafka.model_copy(
-        # What a dead worker held goes to another this soon.
-        update={"prefix": f"t{secrets.token_hex(4)}.", "session_seconds": 6.0}
-    )
-    made = Company(
-        engines.settings.model_copy(
-            update={
-                "data_dir": folder / "data",
-                "secrets_dir": folder / "secrets",
-                "policy": POLICY,
-                "kafka": kafka,
-                "collector": Collector(port=choose_port(0)),
-                "keys": Keys(port=choose_port(0)),
-                "metrics_port": 0,
-            }
-        ),
-        folder,
-    )
-    yield made
-    made.stop()
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(kafka.prefix)]
-    for done in admin.delete_topics(names).values():
-        done.result(30)
+    with settings_in(folder / "data") as settings, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "WAIT_SECONDS", HOLDERS_WAIT_SECONDS)
+        update = {
+            "secrets_dir": folder / "secrets",
+            "policy": policy_file,
+            # What a dead worker held goes to another this soon.
+            "kafka": settings.kafka.model_copy(update={"session_seconds": 6.0}),
+            "collector": Collector(port=choose_port(0)),
+            "keys": Keys(port=choose_port(0)),
+            "metrics_port": 0,
+        }
+        made = Company(settings.model_copy(update=update), folder)
+        yield made
+        made.stop()
 
 
 @pytest.fixture(scope="module")

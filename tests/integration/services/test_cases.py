@@ -1,7 +1,6 @@
 """Cases on a real broker: the worker's loops, and the command that reports service events."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,48 +13,33 @@ from typer.testing import CliRunner
 
 from lethe.cli import app
 from schemas.codec import decode, encode
-from sinks.kafka import SAFE, consumer
+from sinks.kafka import SAFE
 from sinks.kafka_admin import create_topics
 from sinks.ledger import tables
 from streams import cases
+from streams.keys.prepare import prepare
+from streams.policy import load as load_policy
 from streams.settings import Settings, SettingsError
 from streams.shared import Shared, now
 
 PATIENCE = 60.0
-POLICY = """
-version = "test"
-[controller]
-name = "Example Trading"
-contact = "privacy@www.example"
-[authority]
-name = "Example Authority"
-address = "1 Example Square"
-complaint = "You may complain to the authority."
-[departments.events]
-title = "Events"
-contact = "events@www.example"
-[services.gala-guests]
-title = "Registration"
-life_cycle = "registration"
-departments = ["events"]
-legal_basis = "Art. 6(1)(b) GDPR"
-purposes = ["to have guests"]
-group = "required"
-[services.gala-guests.fields.email]
-title = "E-mail"
-kind = "email"
-"""
+SERVICE = "event-registration"
 COUNT = 300
+
+ReadTopic = Callable[[str, str], list[Any]]
+Eventually = Callable[..., Any]
 
 
 @pytest.fixture
-def shared(settings: Settings, tmp_path: Path) -> Shared:
-    """Make settings with that policy, its topics and an empty ledger."""
+def shared(settings: Settings, policy_file: Path, tmp_path: Path) -> Shared:
+    """Make settings with a policy to change, its department's topics and an empty ledger."""
     policy = tmp_path / "policy.toml"
-    policy.write_text(POLICY)
+    policy.write_text(policy_file.read_text())
     kafka = settings.kafka.model_copy(update={"session_seconds": 6.0})
     create_topics(kafka.bootstrap, kafka.options, kafka.prefix, departments=["events"])
-    return Shared(settings.model_copy(update={"policy": policy, "kafka": kafka}))
+    prepare(tmp_path / "secrets", load_policy(policy))
+    update = {"policy": policy, "kafka": kafka, "secrets_dir": tmp_path / "secrets"}
+    return Shared(settings.model_copy(update=update))
 
 
 @contextmanager
@@ -79,7 +63,7 @@ def submit(shared: Shared, case_ids: list[str]) -> None:
     producer = Producer({"bootstrap.servers": shared.settings.kafka.bootstrap, **SAFE})
     for each in case_ids:
         form = {
-            "case_id": each, "service": "gala-guests", "site": "shop.example", "group": "spring",
+            "case_id": each, "service": SERVICE, "site": "shop.example", "group": "spring",
             "received_at": now(), "key_version": 1, "sealed": {"email": b"sealed"}, "settings": {},
         }  # fmt: skip
         value = encode("form_submission", form)
@@ -102,29 +86,8 @@ def states(shared: Shared) -> dict[str, str]:
         return {row.case_id: row.state for row in connection.execute(query)}
 
 
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
-def sent(shared: Shared, topic: str, record: str) -> list[dict[str, Any]]:
-    """Read a topic to its end."""
-    kafka = shared.settings.kafka
-    reader = consumer(kafka.bootstrap, f"{kafka.prefix}test{now()}", kafka.options)
-    reader.subscribe([shared.settings.topic(topic)])
-    found, quiet_at = [], time.monotonic() + 10
-    while time.monotonic() < quiet_at:
-        for message in reader.consume(1_000, 0.5):
-            found.append(decode(record, message.value()))
-            quiet_at = time.monotonic() + 1
-    reader.close()
-    return found
-
-
 def test_a_closing_reported_by_command_ends_every_registration(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, read_topic: ReadTopic, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also over a full replay, and with an event that comes before its submission."""
     for name, value in shared.settings.environment().items():
@@ -133,47 +96,53 @@ def test_a_closing_reported_by_command_ends_every_registration(
     early = "guest-early"
     make_keys(shared, [*names, early])
     lethe = CliRunner()
-    report = ("service-event", "cancelled", "--service", "gala-guests", "--case", early)
+    report = ("service-event", "cancelled", "--service", SERVICE, "--case", early)
     assert lethe.invoke(app, report).exit_code == 0
     submit(shared, names)
     with working(shared):
-        until(lambda: len(states(shared)) == COUNT)
+        eventually(lambda: len(states(shared)) == COUNT, "every case to begin")
         submit(shared, [early])
-        until(lambda: states(shared).get(early) == "ended")
-        report = ("service-event", "event_over", "--service", "gala-guests", "--group", "spring")
+        eventually(lambda: states(shared).get(early) == "ended", "the one that came early to end")
+        report = ("service-event", "event_over", "--service", SERVICE, "--group", "spring")
         done = lethe.invoke(app, (*report, "--watch"))
         assert (done.exit_code, f"{COUNT} cases changed" in done.output) == (0, True)
         assert set(states(shared).values()) == {"ended"}
         late = lethe.invoke(app, (*report, "--watch"))
         assert (late.exit_code, "refused" in late.output) == (1, True)
-    before = told(shared)
+    before = told(shared, read_topic)
     assert before == (COUNT + 1, COUNT + 1, ["case_ended"])
-    read_again(shared, monkeypatch)
-    assert told(shared) == before
+    read_again(shared, eventually, monkeypatch)
+    assert told(shared, read_topic) == before
     assert set(states(shared).values()) == {"ended"}
 
 
-def test_a_service_that_has_cases_cannot_leave_the_policy(shared: Shared) -> None:
+def test_a_service_that_has_cases_cannot_leave_the_policy(
+    shared: Shared, eventually: Eventually
+) -> None:
     make_keys(shared, ["guest"])
     submit(shared, ["guest"])
     with working(shared):
-        until(lambda: "guest" in states(shared))
+        eventually(lambda: "guest" in states(shared), "a case to begin")
     policy = Path(str(shared.settings.policy))
-    policy.write_text(POLICY.replace("gala-guests", "others"))
+    policy.write_text(policy.read_text().replace(SERVICE, "others"))
     for loop in cases.LOOPS.values():
-        with pytest.raises(SettingsError, match="missing: gala-guests"):
+        with pytest.raises(SettingsError, match="missing: event-registration"):
             loop(Shared(shared.settings), threading.Event())
 
 
-def told(shared: Shared) -> tuple[int, int, list[str]]:
+def told(shared: Shared, read_topic: ReadTopic) -> tuple[int, int, list[str]]:
+    def sent(topic: str, record: str) -> list[dict[str, Any]]:
+        found = read_topic(shared.settings.kafka.bootstrap, shared.settings.topic(topic))
+        return [decode(record, each.value) for each in found]
+
     return (
-        len(sent(shared, "cases-events", "case")),
-        len(sent(shared, "notices", "notice")),
-        [each["reason"] for each in sent(shared, "dead-letters", "dead_letter")],
+        len(sent("cases-events", "case")),
+        len(sent("notices", "notice")),
+        [each["reason"] for each in sent("dead-letters", "dead_letter")],
     )
 
 
-def read_again(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+def read_again(shared: Shared, eventually: Eventually, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have everything read from the first offset, by readers that remember nothing."""
     positions = tables.positions
     with shared.ledger.transaction() as connection:
@@ -187,4 +156,4 @@ def read_again(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
             return set(connection.execute(select(positions)).all()) == ends
 
     with working(shared):
-        until(all_read)
+        eventually(all_read, "all to be read again")

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import select
 
 from privacy.certificate import canonical
-from sinks.ledger import deletion
+from privacy.lifecycle import CaseState
+from sinks.ledger import cases, deletion, tables
 from sinks.signing import Signer, verify
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
@@ -73,7 +75,8 @@ POINTS = {
 @pytest.fixture(scope="module")
 def staffed(idle_company: Any) -> Any:
     """Start collector, key server and holders, and no worker yet."""
-    idle_company.start(workers=False)
+    idle_company.collect()
+    idle_company.serve_keys()
     idle_company.hold(*idle_company.policy.holders)
     return idle_company
 
@@ -105,18 +108,22 @@ def test_s3_a_kill_at_any_step_costs_nothing(
     staffed: Any, kill: Callable[[str, Point], int], eventually: Callable[..., Any], loop: str
 ) -> None:
     staffed.work("others", *LOOPS - {loop})
-    gone, kept = [], {}
+    gone, applied, kept = [], [], {}
     for number in range(ROUNDS):
         for point in POINTS[loop]:
             group = f"{loop}-{number}-{len(gone)}"
             held = [staffed.submit("contest", group=group) for _ in range(2)]
-            gone += [*held, staffed.submit("job-application", group=group)]
+            applied.append(staffed.submit("job-application", group=group))
+            gone += [*held, applied[-1]]
             fields = staffed.fill_in("contest")
             kept[staffed.submit("contest", group="kept", fields=fields)] = fields
             staffed.report("delivered", "contest", group=group)
             staffed.report("process_ended", "job-application", group=group)
             assert kill(loop, point) == -9, point
     staffed.work("at-last", loop)
+    eventually(lambda: all_told(staffed, applied), "all applicants to be told")
+    for each in applied:
+        staffed.report("noticed", "job-application", case=each)
     eventually(lambda: len(certificates(staffed, gone)) == len(gone), "all certificates")
 
     public = Signer.under(staffed.settings.secrets).public
@@ -135,6 +142,14 @@ def test_s3_a_kill_at_any_step_costs_nothing(
     asked = staffed.messages("deletions", "deletion")
     assert not {each.record["case_id"] for each in asked} & kept.keys()
     staffed.rest()
+
+
+def all_told(company: Any, case_ids: list[str]) -> bool:
+    """Tell whether the process is over for all, if they are not deleted already."""
+    over = select(tables.cases.c.case_id).where(tables.cases.c.state == CaseState.OVER)
+    with company.ledger.reading() as connection:
+        found = {*connection.scalars(over), *cases.deleted(connection, case_ids)}
+    return found >= {*case_ids}
 
 
 def certificates(company: Any, case_ids: list[str]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Words:
         self._words = list(words)
 
     def found_in(self, data: bytes) -> set[int]:
-        data = data.rstrip(b"\x00")  # Kafka's indexes are gigabytes of nothing
+        data = data.rstrip(b"\x00")  # Kafka's indexes are mostly nothing
         return {number for number, each in enumerate(self._words) if each in data}
 
 

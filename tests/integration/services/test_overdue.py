@@ -75,11 +75,11 @@ def answer_again(company: Any, case_id: str) -> None:
     """Send the holder's receipt again, and others that say something else."""
     kafka = company.settings.kafka
     producer = BatchProducer(kafka.bootstrap, kafka.options)
-    (first,) = company.messages("deletion-receipts", "deletion_receipt")
+    (first,) = company.messages("deletion-receipts-crm", "deletion_receipt")
     for number, outcome in enumerate(("done", "nothing_held", "failed")):
         receipt = first.record | {"outcome": outcome, "at": now()}
         if number:
             receipt |= {"receipt_id": f"00000000-0000-4000-8000-{number:012}"}
         value = encode("deletion_receipt", receipt)
-        producer.send(company.settings.topic("deletion-receipts"), [value], [case_id.encode()])
+        producer.send(company.settings.topic("deletion-receipts-crm"), [value], [case_id.encode()])
     producer.stored()

@@ -14,14 +14,9 @@ pytestmark = pytest.mark.broker
 
 TOLD = {
     "deletions": "deletion",
-    "deletion-receipts": "deletion_receipt",
     "notices": "notice",
     "mailing-changes": "mailing_change",
     "dead-letters": "dead_letter",
-}
-READERS = {
-    "cases": ("form-submissions", "service-events"),
-    "receipts": ("deletion-receipts",),
 }
 IDEMPOTENCY_KEY = "the-same-form-twice"
 
@@ -54,8 +49,8 @@ def test_s3_a_full_replay_brings_nobody_back(company: Any, eventually: Callable[
     ends = positions(company)
     with company.ledger.transaction() as connection:
         connection.execute(delete(tables.positions))
-    for reader, topics in READERS.items():
-        rewind(company.settings, reader, topics)
+    rewind(company.settings, "cases", ("form-submissions", "service-events"))
+    rewind(company.settings, "receipts", receipts(company))
     company.work("replay")
     eventually(lambda: positions(company) == ends, "all to be read again")
     # What is read again is told twice to nobody: nothing of it is under way any more.
@@ -72,9 +67,14 @@ def test_s3_a_full_replay_brings_nobody_back(company: Any, eventually: Callable[
 def everything(company: Any) -> dict[str, list[Any]]:
     """Return all that the pipeline has told anybody."""
     topics = TOLD | {f"cases-{each}": "case" for each in company.policy.departments}
+    topics |= dict.fromkeys(receipts(company), "deletion_receipt")
     return {
         topic: sorted(company.messages(topic, record), key=repr) for topic, record in topics.items()
     }
+
+
+def receipts(company: Any) -> list[str]:
+    return [f"deletion-receipts-{each}" for each in company.policy.holders]
 
 
 def positions(company: Any) -> set[Any]:

@@ -135,7 +135,7 @@ def test_s3_an_applicant_who_is_rejected_is_told_and_then_deleted(company: Any) 
         assert company.certified(case_id)["cause"] == "noticed"
 
 
-def test_s3_other_applications_end_with_the_process(company: Any) -> None:
+def test_s3_applications_end_with_the_process_and_the_applicants_are_told(company: Any) -> None:
     hired = company.submit("job-application", group="cook")
     other = company.submit("job-application", group="cook")
     for each in (hired, other):
@@ -143,10 +143,14 @@ def test_s3_other_applications_end_with_the_process(company: Any) -> None:
     company.report("hired", "job-application", case=hired)
     company.sees_in("human-resources", hired, "hired")
     company.report("process_ended", "job-application", group="cook")
-    for each in (hired, other):
-        content = company.certified(each)
-        assert (content["cause"], content["holders"]) == ("process_ended", [])
-    assert company.notices(hired) == ["received", "hired", "process_ended"]
+    content = company.certified(hired)
+    assert (content["cause"], content["holders"]) == ("process_ended", [])
+    assert company.notices(hired) == ["received", "hired"]
+    company.sees_in("human-resources", other, "over")
+    assert company.notices(other) == ["received", "process_ended"]
+    assert not company.deletions(other)  # so that there is an address to tell it to
+    company.report("noticed", "job-application", case=other)
+    assert company.certified(other)["cause"] == "noticed"
 
 
 def test_s4_what_is_processed_names_its_legal_basis(company: Any) -> None:

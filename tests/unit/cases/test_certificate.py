@@ -76,7 +76,15 @@ def test_a_certificate_says_what_was_done_when_by_whom_and_how_it_was_verified()
                 "at": "2026-11-24T12:00:04.000Z",
             }
         ],
+        "kept": [],
     }
+
+
+def test_of_who_unsubscribed_it_says_what_stays() -> None:
+    content = made(replace(DELETED, cause="unsubscribed"))
+    assert "keyed hash of the address" in content["kept"][0]
+    assert f"What stays\n  {content['kept'][0]}\n" in readable(content)
+    assert "What stays" not in readable(made())
 
 
 def test_one_that_is_late_says_so() -> None:

@@ -29,7 +29,7 @@ def after(name: str, *events: str, further: bool = False) -> CaseState | Reason:
         ("invitation", ["accepted"]),
         ("invitation", ["declined"]),
         ("invitation", ["event_deleted"]),
-        ("application", ["process_ended"]),
+        ("application", ["process_ended", "noticed"]),
         ("application", ["progressed", "progressed", "hired", "process_ended"]),
         ("application", ["rejected", "noticed"]),
         ("application", ["progressed", "withdrawn"]),
@@ -49,20 +49,29 @@ def test_s3_an_invitation_and_the_event_outlast_the_day_a_registration_does_not(
     assert after("invitation", "event_over") is Reason.ILLEGAL_TRANSITION
 
 
-def test_s3_an_applicant_is_told_of_the_rejection_while_there_still_is_an_address() -> None:
+@pytest.mark.parametrize("before", [(), ("progressed",)])
+@pytest.mark.parametrize("end", [ServiceEvent.REJECTED, ServiceEvent.PROCESS_ENDED])
+def test_s3_an_applicant_is_told_of_the_end_while_there_still_is_an_address(
+    before: tuple[str, ...], end: ServiceEvent
+) -> None:
     application = LIFE_CYCLES[LifeCycleName.APPLICATION]
-    told = application.notices[ServiceEvent.REJECTED, CaseState.REJECTED]
-    assert told is NoticeKind.REJECTED
-    assert after("application", "rejected") is CaseState.REJECTED
-    milliseconds, event = application.timeouts[CaseState.REJECTED]
+    state = after("application", *before, end)
+    assert isinstance(state, CaseState)
+    assert state is not CaseState.ENDED
+    assert application.notices[end, state] is NoticeKind(end)
+    milliseconds, event = application.timeouts[state]
     assert milliseconds == 60_000
-    assert after("application", "rejected", event) is CaseState.ENDED
+    assert after("application", *before, end, event) is CaseState.ENDED
 
 
-def test_s3_an_applicant_is_told_every_status() -> None:
+def test_s3_an_applicant_who_is_to_be_told_of_a_rejection_outlasts_the_process() -> None:
+    assert after("application", "rejected", "process_ended") is Reason.ILLEGAL_TRANSITION
+
+
+def test_s3_an_applicant_is_told_every_status_that_leaves_an_address_to_tell_it_to() -> None:
     application = LIFE_CYCLES[LifeCycleName.APPLICATION]
     told = {state for _, state in application.notices}
-    assert told == application.states
+    assert told == application.states - {CaseState.ENDED}
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ Say = Callable[..., None]
 
 @pytest.fixture
 def say(broker: Any) -> Say:
-    def said(case_id: str, holder: str, outcome: str = "done", **more: Any) -> None:
+    def said(case_id: str, holder: str, outcome: str = "done", by: str = "", **more: Any) -> None:
         receipt = {
             "receipt_id": f"r-{holder}", "deletion_id": f"d-{case_id}", "case_id": case_id,
             "holder": holder, "outcome": outcome, "at": NOW, **more,
         }  # fmt: skip
-        broker.put("deletion-receipts", case_id.encode(), encode("deletion_receipt", receipt))
+        topic = f"deletion-receipts-{by or holder}"
+        broker.put(topic, case_id.encode(), encode("deletion_receipt", receipt))
 
     return said
 
@@ -34,7 +35,8 @@ def run(ledger: Ledger, certifier: Certifier, broker: Any) -> Callable[[], None]
     def read_all() -> None:
         stop = threading.Event()
         ReceiptsLane(
-            "deletion-receipts", "dead-letters", ledger, certifier,
+            {f"deletion-receipts-{each}": each for each in ("crm", "mail", "elsewhere")},
+            "dead-letters", ledger, certifier,
             consumer=broker.consumer(stop.set), producer=broker.producer(), clock=lambda: NOW,
         ).run(stop)  # fmt: skip
 
@@ -94,7 +96,7 @@ def test_receipts_that_come_again_change_nothing(
     [
         ("unknown", "crm", {}, ["deletion_id", "case_id"]),
         ("a", "crm", {"deletion_id": "d-b"}, ["deletion_id", "case_id"]),
-        ("a", "stranger", {}, ["holder"]),
+        ("a", "elsewhere", {}, ["holder"]),
     ],
 )
 def test_a_receipt_that_nobody_asked_for_is_refused(
@@ -110,11 +112,26 @@ def test_a_receipt_that_nobody_asked_for_is_refused(
     assert not complete(ledger, "b")
 
 
+def test_a_receipt_in_anothers_name_is_refused(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
+) -> None:
+    """Who may write to a topic is the holder whose it is, whatever is written there."""
+    ask("a", ["crm", "mail"])
+    say("a", "crm", by="mail")
+    say("a", "mail")
+    run()
+    assert refused(broker) == [("wrong_holder", ["holder"])]
+    assert not complete(ledger, "a")
+    say("a", "crm")
+    run()
+    assert complete(ledger, "a")
+
+
 def test_what_cannot_be_read_is_refused_and_the_rest_goes_on(
     ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
 ) -> None:
     ask("a", ["crm"])
-    broker.put("deletion-receipts", b"a", b"nothing of ours")
+    broker.put("deletion-receipts-crm", b"a", b"nothing of ours")
     say("a", "crm")
     run()
     assert refused(broker) == [("wrong_magic", [])]

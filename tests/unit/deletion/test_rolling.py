@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from schemas.registry import TEMPLATE, topics
+from schemas.registry import CASES, topics
 from streams.deletion.rolling import Rolling
 
 HOUR_MS = 3_600_000
@@ -42,6 +42,6 @@ def test_each_partition_is_written_to_once_an_hour() -> None:
 
 def test_an_hour_is_as_old_as_a_segment_becomes_and_shorter_than_the_lag() -> None:
     """Else the bound that certificates state would not hold."""
-    config = topics()[TEMPLATE].config
+    config = topics()[CASES].config
     assert int(config["segment.ms"]) == HOUR_MS
     assert 2 * int(config["segment.ms"]) < int(config["max.compaction.lag.ms"])

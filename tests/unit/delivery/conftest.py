@@ -139,7 +139,8 @@ class Rig:
         """Let withdrawals be effective, if the dispatcher has ``passed``; return how many."""
         if passed:
             await self.dispatcher()._gate.renew()
-        return len(settle(self.ledger, dispatchers.here(), now, lambda _: None, 60_000))
+        here = dispatchers.here()
+        return len(settle(self.ledger, here, now, lambda _: None, 60_000, tell=pytest.fail))
 
     def due(self) -> list[AdEvent]:
         book = LedgerBook(self.ledger, "meta", "ads", Process("one", "host", "boot", 1, 1), now)

@@ -1,5 +1,6 @@
 """Who gets which keys over HTTP, and what is written down of it (S2)."""
 
+import asyncio
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ from sinks.ledger import keys
 from sinks.ledger.keys import Use
 from sinks.ledger.ledger import Ledger
 from streams.keys.app import MOST, KeyServer
+from streams.keys.desk import KEPT_MS
 from streams.keys.prepare import prepare
 
 NOW = 1_795_510_000_000
@@ -178,6 +180,22 @@ async def test_when_keys_cannot_be_had_that_is_no_answer_about_a_case(
     assert response.status == 503
     assert response.headers["Retry-After"]
     assert uses(ledger, "c-1") == []
+
+
+async def test_who_asked_is_known_for_13_months(
+    aiohttp_client: Client, serve: Serve, ledger: Ledger
+) -> None:
+    times = {"old": NOW - KEPT_MS - 1, "kept": NOW - KEPT_MS}
+    with ledger.transaction() as connection:
+        new = [Use(case_id, "marketing", at, "given") for case_id, at in times.items()]
+        keys.record_uses(connection, new)
+    await aiohttp_client(serve().application())
+    for _ in range(200):
+        if not uses(ledger, "old"):
+            break
+        await asyncio.sleep(0.01)
+    assert not uses(ledger, "old")
+    assert uses(ledger, "kept") == [Use("kept", "marketing", NOW - KEPT_MS, "given")]
 
 
 async def test_its_health_can_be_looked_at(client: Any) -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from privacy.outcome import Reason, Reject
 from sinks.ledger import inbox
 from sinks.ledger.inbox import Position
-from sinks.ledger.ledger import Ledger, LedgerError
+from sinks.ledger.ledger import Ledger, LedgerError, LedgerFaultError
 from sinks.ledger.outbox import Message, append, pending, put, unsent
+from sinks.ledger.tables import positions
+from streams import turns
 from streams.lanes import ledgered
 from streams.lanes.ledgered import LedgeredLane, Outcome, publish
 
@@ -119,7 +121,7 @@ def test_a_refused_message_is_counted_and_its_dead_letter_sent(
 def test_an_effect_that_the_ledger_refuses_is_done_again_and_once(
     run: Callable[..., None], broker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgered, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(turns, "RETRY_SECONDS", 0.001)
     broker.put("in", b"key", b"a")
     tries = 0
 
@@ -132,6 +134,23 @@ def test_an_effect_that_the_ledger_refuses_is_done_again_and_once(
 
     run(fails_first)
     assert (tries, broker.values("out")) == (2, [b"a"])
+
+
+def test_an_effect_that_the_ledger_would_refuse_again_ends_the_lane_with_nothing_done(
+    run: Callable[..., None], broker: Any, ledger: Ledger
+) -> None:
+    broker.put("in", b"key", b"a")
+
+    def wrong(connection: Connection, _: Sequence[Any]) -> list[Outcome]:
+        taken = connection.execute(select(positions)).mappings().one()
+        connection.execute(positions.insert().values(**taken))
+        pytest.fail("it was there already")
+
+    with pytest.raises(LedgerFaultError, match="CONSTRAINT"):
+        run(wrong)
+    assert (broker.committed, broker.values("out")) == ({}, [])
+    with ledger.reading() as connection:
+        assert not connection.execute(select(positions)).all()
 
 
 def test_what_has_no_topic_to_come_from_waits_in_the_order_it_was_kept(

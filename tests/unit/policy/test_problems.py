@@ -410,6 +410,30 @@ FIELDS = "third_country, safeguard, purpose, sites, pages, conversions, audience
                 'write kind = "number" and personal = false'
             ),
         ),
+        *(
+            (
+                (
+                    'life_cycle = "registration"\ndepartments = ["sales"]\n'
+                    'legal_basis = "Art. 6(1)(b) GDPR"\npurposes = ["Holding events"]\n'
+                    'group = "required"\nfields.name = { title = "Name", kind = "text", '
+                    "guest_list = true, badge = true }"
+                ),
+                (
+                    'life_cycle = "event"\ndepartments = ["sales"]\n'
+                    'legal_basis = "Art. 6(1)(b) GDPR"\npurposes = ["Holding events"]\n'
+                    f'group = "required"\nfields.{name} = {{ title = "Who", kind = "choice", '
+                    f"options = {options}, personal = false }}"
+                ),
+                (
+                    f"84: services.visit.fields.{name}.options: has one that no registration "
+                    f"heeds; choose from {heeded}"
+                ),
+            )
+            for name, options, heeded in (
+                ("guest_list", '["public", "guests"]', "organiser, participants, public"),
+                ("open_to", '["organiser", "public"]', "participants, public"),
+            )
+        ),
         (
             "legal_basis",
             "data = [3]\nlegal_basis",

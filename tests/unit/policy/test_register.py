@@ -7,6 +7,7 @@ import pytest
 from privacy.lifecycle import LIFE_CYCLES
 from privacy.policy import Policy
 from privacy.policy.register import MEASURES, Entry, register
+from privacy.unsubscribe import KEPT
 from streams.policy import load, parse
 
 REFERENCE = Path(__file__).parents[3] / "deploy/policy/reference.toml"
@@ -45,6 +46,12 @@ def test_a_list_has_the_holders_of_the_services_that_join_it(text: str) -> None:
     found = entry(parse(text, "p.toml"), "lists.news")
     assert found.recipients == ["Customer database"]
     assert found.transfers == ["Customer database: US (standard contractual clauses)"]
+
+
+def test_what_stays_of_who_unsubscribed_is_said(policy: Policy) -> None:
+    found = entry(policy, "lists.news")
+    assert any("keyed hash" in each for each in found.data)
+    assert KEPT in found.kept_until
 
 
 def test_the_providers_of_a_purpose_are_its_recipients(text: str) -> None:

@@ -7,10 +7,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from kafka import TopicPartition
-from kafka.errors import CommitFailedError
+from kafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
 
 import lethe.case_reader
-from lethe import Case, CaseReader, Ended, KeysUnavailableError
+from lethe import Case, CaseReader, CasesRefusedError, Ended, KeysUnavailableError
 from schemas.codec import encode
 from sinks.keys.seal import new_key, seal
 
@@ -35,13 +39,14 @@ class Consumer:
         self.at = 0
         self.committed: int | None = None
         self.lost = False
+        self.refuses: type[Exception] | None = None
+        self.closed = False
 
     def put(self, key: str, value: bytes | None) -> None:
         self.log.append(Message(key.encode(), value, len(self.log)))
 
     def partitions_for_topic(self, topic: str) -> set[int]:
-        assert topic == PLACE.topic
-        return {0}
+        return {0} if topic == PLACE.topic else set()
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         assert places == [PLACE]
@@ -67,6 +72,8 @@ class Consumer:
 
     def poll(self, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Message]]:
         del timeout_ms
+        if self.refuses is not None:
+            raise self.refuses
         found = self.log[self.at : self.at + max_records]
         self.at += len(found)
         return {PLACE: found} if found else {}
@@ -78,6 +85,7 @@ class Consumer:
 
     def close(self, *, autocommit: bool) -> None:
         assert not autocommit
+        self.closed = True
 
 
 class Keys:
@@ -113,10 +121,10 @@ def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lethe.case_reader, "CaseKeys", Keys)
 
 
-def reader(group: str | None = None, **options: Any) -> Any:
+def reader(group: str | None = None, department: str = "marketing", **options: Any) -> Any:
     return CaseReader(
         "broker.example:9092,other.example:9092",
-        "marketing",
+        department,
         keys_url="https://keys.example",
         token="token",
         prefix="t.",
@@ -229,7 +237,37 @@ def test_in_a_group_what_was_returned_is_done_when_more_is_asked_for() -> None:
     assert mine._consumer.committed is None
     mine.poll()
     assert mine._consumer.committed == 1
-    assert mine._consumer.options["group_id"] == "crm"
+    assert mine._consumer.options["group_id"] == "t.department-marketing.crm"
+
+
+REFUSED = (
+    r"^t\.cases-{0} is not there, or not for this login: log in as t\.department-{0}, and have "
+    r"lethe topics --create and lethe topics acls --apply run"
+)
+
+
+@pytest.mark.parametrize("group", [None, "crm"])
+def test_a_topic_that_is_not_there_for_us_is_told_with_a_remedy(
+    group: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Consumer] = []
+
+    def consumer(**options: Any) -> Consumer:
+        made.append(Consumer(**options))
+        return made[-1]
+
+    monkeypatch.setattr(lethe.case_reader, "KafkaConsumer", consumer)
+    with pytest.raises(CasesRefusedError, match=REFUSED.format("people")):
+        reader(group, department="people")
+    assert made[0].closed
+
+
+@pytest.mark.parametrize("error", [TopicAuthorizationFailedError, GroupAuthorizationFailedError])
+def test_what_may_be_read_no_more_is_told_with_a_remedy(error: type[Exception]) -> None:
+    mine = reader("crm")
+    mine._consumer.refuses = error
+    with pytest.raises(CasesRefusedError, match=REFUSED.format("marketing")):
+        mine.poll()
 
 
 def test_leaving_in_order_says_that_all_is_done_and_leaving_on_an_error_does_not() -> None:

@@ -139,7 +139,7 @@ def test_a_holder_erases_what_names_it_and_says_so(kafka: Kafka) -> None:
         assert crm.turn(holder.erase) == 2
     assert holder.asked == ["a", "none"]
     (topic, key, receipt), (_, _, nothing) = kafka.sent
-    assert (topic, key) == ("t.deletion-receipts", b"a")
+    assert (topic, key) == ("t.deletion-receipts-crm", b"a")
     assert (receipt["deletion_id"], receipt["case_id"], receipt["holder"]) == ("d-a", "a", "crm")
     assert (receipt["outcome"], nothing["outcome"]) == ("done", "nothing_held")
     assert kafka.commits == [3]

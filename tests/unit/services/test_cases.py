@@ -337,14 +337,26 @@ def test_a_closing_waits_for_what_the_lane_has_still_to_say_of_a_case(desk: Desk
 
 
 def test_a_closing_tells_the_subject_what_the_life_cycle_says(desk: Desk) -> None:
-    desk.submit("app", "jobs", "clerk")
+    """Who was hired knows it; who was rejected is being told; the others, as long as they can."""
+    for case_id in ("app", "hired", "rejected"):
+        desk.submit(case_id, "jobs", "clerk")
+    desk.run()
+    for event in ("hired", "rejected"):
+        desk.report(event, "jobs", case=event)
     desk.run()
     desk.report("process_ended", "jobs", group="clerk")
     desk.run()
     desk.run()
-    assert [each["kind"] for each in desk.sent("notices", "notice")] == [
-        "received", "process_ended",
+    told = [(each["case_id"], each["kind"]) for each in desk.sent("notices", "notice")]
+    assert sorted(told) == [
+        ("app", "process_ended"), ("app", "received"), ("hired", "hired"), ("hired", "received"),
+        ("rejected", "received"), ("rejected", "rejected"),
     ]  # fmt: skip
+    assert desk.states() == {"app": "over", "rejected": "rejected", "hired": "ended"}
+    assert list(desk.deletions()) == ["hired"]
+    desk.submit("late", "jobs", "clerk")
+    desk.run()
+    assert desk.states()["late"] == "over"
 
 
 @pytest.mark.parametrize("kind", NoticeKind)

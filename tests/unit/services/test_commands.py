@@ -109,7 +109,7 @@ def test_only_registrations_have_guests(lethe: Lethe) -> None:
 def test_an_event_that_nothing_could_come_of_is_not_sent(
     lethe: Lethe, words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_event, "_send", lambda *_: pytest.fail("was sent"))
+    monkeypatch.setattr(service_event, "send", lambda *_, **__: pytest.fail("was sent"))
     refused = lethe("service-event", *words)
     assert (refused.exit_code, told in refused.output) == (2, True)
 
@@ -118,7 +118,7 @@ def test_watching_ends_when_no_worker_takes_the_event_up(
     lethe: Lethe, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event()
-    monkeypatch.setattr(service_event, "_send", lambda *_: None)
+    monkeypatch.setattr(service_event, "send", lambda *_, **__: None)
     monkeypatch.setattr(service_event, "PATIENCE_SECONDS", 0.0)
     ended = lethe(
         "service-event", "event_over", "--service", "galas", "--group", "spring", "--watch"
@@ -135,6 +135,6 @@ def test_watching_tells_how_it_ended(
     with ledger.transaction() as connection:
         jobs.begin(connection, [job])
     ledger.close()
-    monkeypatch.setattr(service_event, "_send", lambda *_: None)
+    monkeypatch.setattr(service_event, "send", lambda *_, **__: None)
     report = ("event_over", "--service", "galas", "--group", "spring", "--event-id", "e-1")
     assert lethe("service-event", *report, "--watch").exit_code == code

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from privacy.unsubscribe import Subscription, read
-from sinks.ledger import unsubscribed
+from sinks.ledger import tables, unsubscribed
 
 LINKS = {"1": bytes(range(32))}
 
@@ -54,6 +54,25 @@ def test_s5_who_subscribed_twice_unsubscribes_once(desk: Any) -> None:
     desk.run()
     assert ended(desk) == {"c-1", "c-2"}
     assert not opted_out(desk, subject="s-2")
+
+
+@pytest.mark.parametrize("shredded", [True, False])
+def test_s5_the_link_in_an_old_mail_may_be_followed_again(desk: Any, *, shredded: bool) -> None:
+    """It is no mistake of anybody, also when its event was forgotten (RFC 8058)."""
+    for case_id in ("c-1", "c-2"):
+        desk.submit(case_id, "news")
+    desk.run()
+    desk.report("unsubscribed", "news", case="c-1")
+    desk.run()
+    if shredded:
+        with desk.ledger.transaction() as connection:
+            connection.execute(tables.cases.delete())
+    desk.report("unsubscribed", "news", case="c-2")
+    desk.run()
+    assert not desk.refused()
+    desk.report("delivered", "news", case="c-2")
+    desk.run()
+    assert desk.refused() == ["case_ended"]
 
 
 def test_s5_who_subscribes_again_is_on_the_list_again(desk: Any) -> None:
