@@ -18,8 +18,8 @@ demo: setup
 	$(VENV)/bin/lethe demo
 
 test: check
-	$(VENV)/bin/pytest -n 2
-	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 -m "broker and not chaos"
+	$(VENV)/bin/pytest -n 2 --dist worksteal
+	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
 	$(MAKE) chaos
 
 chaos: setup

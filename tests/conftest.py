@@ -4,6 +4,7 @@ LETHE_TEST_BROKER       embedded (default), kafka, or host:port of a broker that
 LETHE_REQUIRE_SERVICES  1: an engine that is missing fails the tests instead of skipping them
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -28,6 +29,18 @@ from streams.settings import Geo, Kafka, Settings, load
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("lethe", deadline=None)
 hypothesis.settings.load_profile("lethe")
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Take away what a command that ran in this process has set up to log with."""
+    root = logging.getLogger()
+    before, level = set(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - before:
+        if type(handler).__module__ == "streams.logging":
+            root.removeHandler(handler)
+            root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
