@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lethe.demo_pipeline import PATIENCE, DemoError
 from sinks.kafka import consumer, poll
@@ -16,6 +17,8 @@ class Onlooker:
 
     def __init__(self, settings: Settings) -> None:
         kafka = settings.kafka
+        # Not the reader: what it asks for waits behind its fetch, half a second for each partition.
+        self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **kafka.options})
         self._source = consumer(kafka.bootstrap, f"{kafka.prefix}onlooker", kafka.options)
         self._places: list[Place] = [
             (name, partition)
@@ -44,7 +47,8 @@ class Onlooker:
         self._source.close()
 
     def _ends(self) -> Mapping[Place, int]:
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in self._places}
         return {
-            place: self._source.get_watermark_offsets(TopicPartition(*place), timeout=10)[1]
-            for place in self._places
+            (place.topic, place.partition): answer.result(10).offset
+            for place, answer in self._admin.list_offsets(asked).items()
         }
