@@ -107,6 +107,22 @@ def rotate(
 
 
 @command.command()
+def rotate_links() -> None:
+    """Sign links that confirm people's requests with a new key from now on.
+
+    The older ones verify until their file is deleted. On several machines, copy the new file to the
+    collectors before the worker has it.
+    """
+    from lethe.cli.common import errors_told
+    from sinks.keys.intake import LINKS, add_signing_key
+    from streams.settings import load
+
+    with errors_told("keys"):
+        made = add_signing_key(load().secrets / LINKS)
+    typer.echo(f"made {made}")
+
+
+@command.command()
 def uses(
     case_id: Annotated[str, typer.Argument(help="The case.", metavar="CASE_ID")],
     *,

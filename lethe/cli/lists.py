@@ -102,13 +102,12 @@ def rotate() -> None:
     On several machines, copy the new file to the collectors before the worker has it.
     """
     from lethe.cli.common import errors_told
-    from sinks.keys.intake import UNSUBSCRIBE, add_unsubscribe_key
+    from sinks.keys.intake import UNSUBSCRIBE, add_signing_key
     from streams.settings import load
 
     with errors_told("lists"):
-        secrets = load().secrets
-        number = add_unsubscribe_key(secrets)
-    typer.echo(f"made {secrets / UNSUBSCRIBE / number}")
+        made = add_signing_key(load().secrets / UNSUBSCRIBE)
+    typer.echo(f"made {made}")
 
 
 def _of(policy: "Policy", list_: str) -> list[str]:

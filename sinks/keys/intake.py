@@ -2,25 +2,27 @@
 
 ``<secrets>/subject-key`` tells whose a case is, and stays the same for ever: with another one
 nobody's cases, and nobody's opt-outs, are found again. ``<secrets>/unsubscribe/<number>`` sign the
-links at the foot of mails: the highest number signs, all verify.
+links at the foot of mails, ``<secrets>/links/<number>`` those that confirm a request: the highest
+number signs, all verify.
 """
 
 import os
 import re
 from pathlib import Path
 
-from privacy.unsubscribe import Keys
+from privacy.signed import Keys
 from sinks.keys.keks import BYTES, KeyStoreError, write_private
 
 SUBJECT = "subject-key"
 UNSUBSCRIBE = "unsubscribe"
+LINKS = "links"
 FIRST = "1"
 
 
 def make_missing(secrets: Path) -> list[str]:
-    """Make what lacks of a subject key and a first key for links; return what was made."""
+    """Make what lacks of a subject key and first keys for links; return what was made."""
     missing = [] if (secrets / SUBJECT).exists() else [SUBJECT]
-    missing += [] if _numbers(secrets) else [f"{UNSUBSCRIBE}/{FIRST}"]
+    missing += [f"{each}/{FIRST}" for each in (UNSUBSCRIBE, LINKS) if not _numbers(secrets / each)]
     for each in missing:
         write_private(secrets / each, os.urandom(BYTES))
     return missing
@@ -32,22 +34,30 @@ def subject_key(secrets: Path) -> bytes:
 
 
 def unsubscribe_keys(secrets: Path) -> Keys:
-    """Return the keys of links, the newest last. Raise KeyStoreError when there is none."""
-    numbers = _numbers(secrets)
+    """Return the keys of links in mails, the newest last. Raise KeyStoreError: there is none."""
+    return _signing(secrets / UNSUBSCRIBE)
+
+
+def links_keys(secrets: Path) -> Keys:
+    """Return the keys of links that confirm, the newest last. Raise KeyStoreError: none there."""
+    return _signing(secrets / LINKS)
+
+
+def add_signing_key(folder: Path) -> Path:
+    """Make a key that signs from now on, and return its file. What was signed keeps its own."""
+    file = folder / str(max(_numbers(folder), default=int(FIRST) - 1) + 1)
+    write_private(file, os.urandom(BYTES))
+    return file
+
+
+def _signing(folder: Path) -> Keys:
+    numbers = _numbers(folder)
     if not numbers:
-        raise KeyStoreError(f"no key in {UNSUBSCRIBE}; see lethe keys init")
-    return {str(each): _read(secrets / UNSUBSCRIBE / str(each)) for each in numbers}
+        raise KeyStoreError(f"no key in {folder.name}; see lethe keys init")
+    return {str(each): _read(folder / str(each)) for each in numbers}
 
 
-def add_unsubscribe_key(secrets: Path) -> str:
-    """Make a key that signs links from now on, and return its number. Mails sent keep theirs."""
-    number = str(max(_numbers(secrets), default=int(FIRST) - 1) + 1)
-    write_private(secrets / UNSUBSCRIBE / number, os.urandom(BYTES))
-    return number
-
-
-def _numbers(secrets: Path) -> list[int]:
-    folder = secrets / UNSUBSCRIBE
+def _numbers(folder: Path) -> list[int]:
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(int(each.name) for each in found if re.fullmatch("[1-9][0-9]{0,8}", each.name))
 

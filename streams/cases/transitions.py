@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from privacy.lifecycle import LIFE_CYCLES, CaseState, ServiceEvent, step
 from privacy.outcome import Reason
 from privacy.policy import Policy, Service
-from privacy.unsubscribe import Keys, token
+from privacy.signed import Keys
+from privacy.unsubscribe import token
 from sinks.ledger import cases
 from sinks.ledger.cases import Case, Deletion
 from sinks.ledger.outbox import Message

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from privacy.policy import Policy
 from privacy.pseudonym import Salt
+from privacy.signed import Keys
 from privacy.tracking import enter, key, problems
-from privacy.unsubscribe import Keys
 from schemas.codec import encode
 from sinks.kafka import NotStoredError
 from sinks.publish import Message, Place, Publisher

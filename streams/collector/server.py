@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 
 from privacy.policy import Policy
-from privacy.unsubscribe import Keys
+from privacy.signed import Keys
 from sinks.publish import KafkaPublisher
 from sinks.salts import Salts
 from streams.collector.app import Collector

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from privacy.lifecycle import ServiceEvent
 from privacy.policy import Policy
-from privacy.unsubscribe import Keys, Subscription, read
+from privacy.signed import Keys
+from privacy.unsubscribe import Subscription, read
 from schemas.codec import encode
 from sinks.keys.keks import KeyStoreError
 from sinks.publish import Message

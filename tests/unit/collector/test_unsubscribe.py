@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from privacy.unsubscribe import token
-from sinks.keys.intake import add_unsubscribe_key, unsubscribe_keys
+from sinks.keys.intake import UNSUBSCRIBE, add_signing_key, unsubscribe_keys
 from streams.collector.unsubscribe import WORDS, language_of
 
 CASE = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -96,7 +96,7 @@ async def test_links_of_other_subscriptions_are_other_events(entrance: Any) -> N
 
 async def test_s5_old_mails_keep_their_links_when_keys_change(entrance: Any) -> None:
     old = link(entrance)
-    add_unsubscribe_key(entrance.secrets)
+    add_signing_key(entrance.secrets / UNSUBSCRIBE)
     new = link(entrance)
     assert old != new
     for path in (old, new):

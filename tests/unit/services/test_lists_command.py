@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lethe.cli import app
 from privacy.subjects import subject_id
-from sinks.keys.intake import make_missing, subject_key, unsubscribe_keys
+from sinks.keys.intake import links_keys, make_missing, subject_key, unsubscribe_keys
 from sinks.ledger import tables, unsubscribed
 from sinks.ledger.ledger import Ledger
 from streams.settings import load
@@ -117,6 +117,14 @@ def test_links_are_signed_with_a_new_key_and_old_ones_stay(lethe: Lethe) -> None
     assert keys["1"] == old[1] != keys["2"]
 
 
+def test_links_of_requests_have_keys_of_their_own(lethe: Lethe) -> None:
+    (old,) = links_keys(load().secrets).values()
+    assert lethe("keys", "rotate-links").exit_code == 0
+    keys = links_keys(load().secrets)
+    assert list(keys) == ["1", "2"]
+    assert keys["1"] == old not in unsubscribe_keys(load().secrets).values()
+
+
 def test_keys_stand_in_the_order_of_their_numbers(lethe: Lethe) -> None:
     for _ in range(10):
         lethe("lists", "rotate")
@@ -127,5 +135,5 @@ def test_key_files_are_the_owners_alone_and_never_made_again(lethe: Lethe) -> No
     del lethe
     secrets = load().secrets
     assert not make_missing(secrets)
-    for name in ("subject-key", "unsubscribe/1"):
+    for name in ("subject-key", "unsubscribe/1", "links/1"):
         assert (secrets / name).stat().st_mode & 0o777 == 0o600
