@@ -71,6 +71,14 @@ class Consent:
 
 NOTHING = Consent()
 
+RESTRICTION = "restriction"
+ERASURE = "erasure"
+RESERVED = {RESTRICTION: Reason.RESTRICTED, ERASURE: Reason.ERASED}
+"""Purposes that no policy names and no entrance takes: rights of the person that are in force.
+
+``GIVEN`` is in force, ``WITHDRAWN`` over. Each with the reason why nothing is done meanwhile.
+"""
+
 
 def epoch_of(offset: int) -> int:
     """Return the epoch of the change at ``offset`` of its partition."""
@@ -87,11 +95,14 @@ def apply(consent: Consent, change: Change) -> Consent:
 
     A change that was applied before, by its epoch or as the retry of a consent that is over,
     changes nothing; a no always counts. One that repeats the decision in force keeps its beginning.
+    Once an erasure is over, nothing of what was decided is left (S20).
     """
     if change.epoch <= consent.epoch:
         return consent
     if change.decision == Decision.GIVEN and once(change.purpose, change.id) in consent.spent:
         return consent
+    if is_forgetting(change.purpose, change.decision):
+        return Consent(change.epoch)
     before = consent.standings.get(change.purpose)
     if before is not None and before.decision == change.decision:
         return Consent(change.epoch, consent.standings, consent.spent)
@@ -103,19 +114,36 @@ def apply(consent: Consent, change: Change) -> Consent:
 
 
 def deny(consent: Consent, purposes: Iterable[str], epoch: int) -> Consent:
-    """Return what is in force after a change that cannot be read: it may have been a no to any."""
+    """Return what is in force after a change that cannot be read: it may have been a no to any.
+
+    A restriction or an erasure stays: to lift one takes a change that can be read.
+    """
     if epoch <= consent.epoch:
         return consent
     spent = {
         once(purpose, each.change)
         for purpose, each in consent.standings.items()
-        if each.decision == Decision.GIVEN
+        if each.decision == Decision.GIVEN and purpose not in RESERVED
     }
     standings = {
         purpose: Standing(Decision.WITHDRAWN, epoch, "")
-        for purpose in {*purposes, *consent.standings}
-    }
+        for purpose in {*purposes, *consent.standings} - RESERVED.keys()
+    } | {name: each for name, each in consent.standings.items() if name in RESERVED}
     return Consent(epoch, standings, consent.spent | spent)
+
+
+def is_forgetting(purpose: str, decision: Decision) -> bool:
+    """Tell whether a change ends an erasure: from then on the visitor is nobody's again."""
+    return purpose == ERASURE and decision != Decision.GIVEN
+
+
+def withheld(consent: Consent) -> Reason | None:
+    """Return which right forbids to use anything of a visitor, whatever they consented to."""
+    for purpose, reason in RESERVED.items():
+        standing = consent.standings.get(purpose)
+        if standing is not None and standing.decision == Decision.GIVEN:
+            return reason
+    return None
 
 
 def answer(mode: Mode, standing: Standing | None) -> Answer:
@@ -131,6 +159,8 @@ def refusal(consent: Consent, purpose: str, carried: int | None) -> Reason | Non
     None: it may. A consent given after the event was collected releases nothing (no retroactive
     grant), and an epoch from the future is nobody's.
     """
+    if (reason := withheld(consent)) is not None:
+        return reason
     standing = consent.standings.get(purpose)
     if carried is None:
         return Reason.ADS_WITHOUT_CONSENT

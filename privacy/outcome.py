@@ -26,6 +26,9 @@ class Reason(StrEnum):
     ADS_WITHOUT_CONSENT = "ads_without_consent"
     # The visitor wants it left out.
     ANALYTICS_OBJECTED = "analytics_objected"
+    # The visitor's data are under a restriction (Art. 18 GDPR), or were erased (Art. 17).
+    RESTRICTED = "restricted"
+    ERASED = "erased"
     # It may not be used for ads, or no longer.
     CONSENT_UNKNOWN = "consent_unknown"
     CONSENT_WITHDRAWN = "consent_withdrawn"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from privacy.consent import Change, Consent, Decision, once
+from privacy.consent import RESERVED, Change, Consent, Decision, is_forgetting, once
 from privacy.outcome import Reason
 
 # What ``refusals`` returns: 0 is none, others are places in this tuple.
@@ -21,6 +21,7 @@ REFUSALS = (
     Reason.CONSENT_UNKNOWN,
     Reason.CONSENT_WITHDRAWN,
     Reason.CONSENT_OF_ANOTHER_TIME,
+    *RESERVED.values(),
 )
 NO_EPOCH = -1  # of an event that carries none
 
@@ -37,13 +38,16 @@ class Standings:
     """
 
     def __init__(self, purposes: Sequence[str]) -> None:
-        """Hold ``purposes``; changes of others grow the epoch and are otherwise passed over."""
+        """Hold ``purposes`` and ``RESERVED``; of others, changes grow the epoch and no more."""
+        names = dict.fromkeys((*purposes, *RESERVED))
         self._rows: dict[bytes, int] = {}
         self._epochs: _Numbers = np.zeros(1024, np.int64)
-        self._since: dict[str, _Numbers] = {each: np.zeros(1024, np.int64) for each in purposes}
-        self._changes: dict[str, _Numbers] = {each: np.zeros(1024, np.int64) for each in purposes}
-        self._decisions = {each: np.zeros(1024, np.int8) for each in purposes}
+        self._since: dict[str, _Numbers] = {each: np.zeros(1024, np.int64) for each in names}
+        self._changes: dict[str, _Numbers] = {each: np.zeros(1024, np.int64) for each in names}
+        self._decisions = {each: np.zeros(1024, np.int8) for each in names}
         self._spent: dict[int, set[int]] = {}
+        # Most of the time there is no restriction at all, and nobody need be looked up.
+        self._withholds = False
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -69,6 +73,9 @@ class Standings:
         if given and _digest(once(change.purpose, change.id)) in self._spent.get(row, ()):
             return
         self._epochs[row] = change.epoch
+        if is_forgetting(change.purpose, change.decision):
+            self._clear(row)
+            return
         since = self._since.get(change.purpose)
         if since is None:
             return
@@ -86,9 +93,17 @@ class Standings:
             return
         self._epochs[row] = epoch
         for purpose, since in self._since.items():
+            if purpose in RESERVED:
+                continue
             if since[row] > 0:
                 self._spent.setdefault(row, set()).add(int(self._changes[purpose][row]))
             self._decide(row, purpose, Decision.WITHDRAWN, epoch, "")
+
+    def forget(self, visitor: bytes) -> None:
+        """Know nothing of a visitor any more, as of one that was never put."""
+        if (row := self._rows.get(visitor)) is not None:
+            self._epochs[row] = 0
+            self._clear(row)
 
     def refusals(
         self, visitors: Sequence[bytes | None], purpose: str, carried: _Numbers
@@ -101,11 +116,21 @@ class Standings:
         held = rows >= 0
         since = np.where(held, self._since[purpose][rows], 0)
         epochs = np.where(held, self._epochs[rows], 0)
-        return np.select(
+        codes = np.select(
             [carried == NO_EPOCH, since == 0, since < 0, (carried < since) | (carried > epochs)],
             [np.int8(1), np.int8(2), np.int8(3), np.int8(4)],
             np.int8(0),
         )
+        if self._withholds:
+            withheld = self._withheld(rows)
+            codes = np.where(withheld > 0, withheld, codes)
+        return codes
+
+    def withheld(self, visitors: Sequence[bytes | None]) -> NDArray[np.int8]:
+        """Return, as places in REFUSALS, whose events a right forbids to use for anything."""
+        if not self._withholds:
+            return np.zeros(len(visitors), np.int8)
+        return self._withheld(self._found(visitors))
 
     def denied(self, visitors: Sequence[bytes | None], purpose: str) -> NDArray[np.bool_]:
         """Tell which visitors said no to a purpose: what an opt-out purpose asks."""
@@ -116,6 +141,14 @@ class Standings:
         """Tell which visitors said yes to a purpose, whenever that was."""
         rows = self._found(visitors)
         return (rows >= 0) & (self._since[purpose][rows] > 0)
+
+    def _withheld(self, rows: _Numbers) -> NDArray[np.int8]:
+        held = rows >= 0
+        return np.select(
+            [held & (self._since[purpose][rows] > 0) for purpose in RESERVED],
+            [np.int8(REFUSALS.index(reason)) for reason in RESERVED.values()],
+            np.int8(0),
+        )
 
     def _found(self, visitors: Sequence[bytes | None]) -> _Numbers:
         find: Callable[[bytes | None, int], int] = self._rows.get  # type: ignore[assignment]
@@ -142,8 +175,15 @@ class Standings:
         code: int = self._decisions[purpose][row]
         return _DECISIONS[code]
 
+    def _clear(self, row: int) -> None:
+        for columns in (self._since, self._changes, self._decisions):
+            for column in columns.values():
+                column[row] = 0
+        self._spent.pop(row, None)
+
     def _decide(self, row: int, purpose: str, decision: Decision, epoch: int, change: str) -> None:
         given = decision == Decision.GIVEN
+        self._withholds |= given and purpose in RESERVED
         self._since[purpose][row] = epoch if given else -epoch
         self._changes[purpose][row] = _digest(once(purpose, change))
         self._decisions[purpose][row] = _CODES[decision]

@@ -1,10 +1,22 @@
 """The columns of ``Standings`` decide exactly as ``privacy.consent`` does of one visitor."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.consent import NOTHING, Change, Consent, Decision, apply, deny, refusal
+from privacy.consent import (
+    ERASURE,
+    NOTHING,
+    RESTRICTION,
+    Change,
+    Consent,
+    Decision,
+    apply,
+    deny,
+    refusal,
+    withheld,
+)
 from privacy.outcome import Reason
 from privacy.standings import NO_EPOCH, REFUSALS, Standings
 
@@ -17,7 +29,7 @@ changes = st.lists(
         st.builds(
             Change,
             id=st.sampled_from("abcdef"),
-            purpose=st.sampled_from((*PURPOSES, "elsewhere")),
+            purpose=st.sampled_from((*PURPOSES, RESTRICTION, ERASURE, "elsewhere")),
             decision=st.sampled_from(Decision),
             epoch=st.integers(1, 30),
         ),
@@ -57,6 +69,9 @@ def test_columns_decide_as_one_visitor_does(
     visitors = [*VISITORS, b"shop.example|stranger", None]
     epochs = np.array([*carried, 1, 1])
     for standings in (columns(log, {}), columns(log[cut:], folded(log[:cut]))):
+        assert [REFUSALS[code] for code in standings.withheld(visitors)] == [
+            withheld(held.get(visitor or b"", NOTHING)) for visitor in visitors
+        ]
         for purpose in PURPOSES:
             expected = [
                 refusal(held.get(visitor or b"", NOTHING), purpose, None if e == NO_EPOCH else e)
@@ -130,3 +145,42 @@ def test_a_consent_that_is_over_spends_no_other_with_its_id() -> None:
     consent = log_of(("a", Decision.GIVEN), ("b", Decision.WITHDRAWN))
     consent = apply(consent, Change("a", "location", Decision.GIVEN, 3))
     assert refusal(consent, "location", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("right", "reason"), [(RESTRICTION, Reason.RESTRICTED), (ERASURE, Reason.ERASED)]
+)
+def test_what_a_right_withholds_no_consent_releases(right: str, reason: Reason) -> None:
+    consent = log_of(("a", Decision.GIVEN))
+    consent = apply(consent, Change("b", right, Decision.GIVEN, 2))
+    assert refusal(consent, "ads", 2) == withheld(consent) == reason
+    consent = apply(consent, Change("c", "ads", Decision.WITHDRAWN, 3))
+    consent = apply(consent, Change("d", "ads", Decision.GIVEN, 4))
+    assert refusal(consent, "ads", 4) == reason
+    # What cannot be read lifts nothing.
+    assert withheld(deny(consent, PURPOSES, 5)) == reason
+
+
+def test_a_restriction_that_is_over_leaves_consent_as_it_was() -> None:
+    consent = log_of(("a", Decision.GIVEN))
+    consent = apply(consent, Change("b", RESTRICTION, Decision.GIVEN, 2))
+    consent = apply(consent, Change("c", RESTRICTION, Decision.WITHDRAWN, 3))
+    assert refusal(consent, "ads", 1) is None
+    # A hold that is over is not begun again by its duplicate.
+    assert withheld(apply(consent, Change("b", RESTRICTION, Decision.GIVEN, 4))) is None
+
+
+def test_an_erasure_that_is_over_leaves_nothing() -> None:
+    consent = log_of(("a", Decision.GIVEN), ("b", Decision.WITHDRAWN))
+    consent = apply(consent, Change("c", ERASURE, Decision.GIVEN, 3))
+    assert apply(consent, Change("d", ERASURE, Decision.WITHDRAWN, 4)) == Consent(4)
+
+
+def test_a_visitor_that_is_forgotten_is_as_one_never_seen() -> None:
+    standings = Standings(PURPOSES)
+    standings.apply(b"shop.example|a", Change("a", ERASURE, Decision.GIVEN, 1))
+    standings.forget(b"shop.example|a")
+    standings.forget(b"shop.example|b")
+    assert standings.withheld([b"shop.example|a", None]).tolist() == [0, 0]
+    standings.put(b"shop.example|a", apply(NOTHING, Change("b", "ads", Decision.GIVEN, 1)))
+    assert standings.given([b"shop.example|a"], "ads").tolist() == [True]
