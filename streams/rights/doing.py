@@ -1,0 +1,52 @@
+"""What a step of a request's plan is given, and what it may answer.
+
+A handler does one command of one request, and does nothing when it is called again for what it has
+done: a crash lies between any two steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from privacy.rights.plan import Act, Command
+from privacy.rights.request import Asked
+from sinks.ledger import outbox
+from sinks.ledger.requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """One step: the ``number``-th command of a request, at ``at`` (milliseconds since 1970)."""
+
+    request: Request
+    asked: Asked = field(repr=False)
+    key: bytes = field(repr=False)  # of the request
+    command: Command
+    number: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done. ``outcome``: a few words for the audit, never personal."""
+
+    outcome: str
+    messages: Sequence[outbox.Message] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It is not done yet: look at the request again at ``due_at``, milliseconds since 1970."""
+
+    due_at: int
+
+
+Handler = Callable[[Connection, Doing], Done | Later]
+"""Does a command in the batch's transaction, with the ledger alone."""
+
+Outside = Callable[[Doing], Done | Later]
+"""Does a command out of any transaction (ClickHouse, HTTPS); that it is done is noted then."""
+
+Handlers = Mapping[Act, Handler]
+Outsides = Mapping[Act, Outside]
