@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.keys.seal import NotSealedError, new_key, seal, unseal
+from sinks.keys.seal import NotSealedError, new_key, open_answer, seal, seal_answer, unseal
 
 KEY, OTHER = new_key(), new_key()
 WHERE = {"site": "shop.example", "case_id": "c-1"}
@@ -50,3 +50,18 @@ def test_another_key_opens_nothing_and_no_value_is_told() -> None:
     with pytest.raises(NotSealedError) as refused:
         unseal(OTHER, seal(KEY, {"city": "Ghent"}, **WHERE), **WHERE)
     assert "Ghent" not in repr(refused.value)
+
+
+@given(st.binary(max_size=200))
+def test_s17_an_answer_is_opened_by_its_token_alone(content: bytes) -> None:
+    sealed = seal_answer("token", content)
+    assert open_answer("token", sealed) == content
+    assert seal_answer("token", content) != sealed
+    with pytest.raises(NotSealedError):
+        open_answer("tokem", sealed)
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_answer_is_refused(other: bytes) -> None:
+    with pytest.raises(NotSealedError):
+        open_answer("token", other)

@@ -7,7 +7,8 @@ import pytest
 
 from privacy.unsubscribe import token
 from sinks.keys.intake import UNSUBSCRIBE, add_signing_key, unsubscribe_keys
-from streams.collector.unsubscribe import WORDS, language_of
+from streams.collector.linked import language_of
+from streams.collector.unsubscribe import WORDS
 
 CASE = "0a1b2c3d-0000-4000-8000-000000000001"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -189,7 +190,7 @@ async def test_s5_the_page_is_in_the_readers_language(entrance: Any, language: s
     ],
 )
 def test_the_language_is_the_one_liked_best(accepted: str, language: str) -> None:
-    assert language_of(accepted) == language
+    assert language_of(accepted, WORDS) == language
 
 
 async def test_links_are_counted_without_their_token(entrance: Any) -> None:
