@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable, Mapping
 
 from sinks.signing import Signer, SigningError
+from streams.alerts import ALERTS
 from streams.deletion.announce import Announcement
 from streams.deletion.certify import Certifier
-from streams.deletion.overdue import ALERTS, Overdue
+from streams.deletion.overdue import Overdue
 from streams.deletion.receipts import ReceiptsLane
 from streams.deletion.rolling import Rolling
 from streams.deletion.shred import Shredder

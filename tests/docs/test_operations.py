@@ -17,6 +17,6 @@ def test_every_part_of_the_worker_is_described_and_no_other() -> None:
 
 
 def test_what_to_do_about_each_alert_of_deletions_is_told() -> None:
-    raised = alerts([Late(None, 1, 0), Late("crm", 1, 0)], 0)
+    raised = alerts([Late(None, 1, 0), Late("crm", 1, 0)])
     for each in raised:
-        assert f"alert `{each['kind']}`" in TEXT
+        assert f"alert `{each.kind}`" in TEXT
