@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from privacy.consent import Decision
+from privacy.consent import RESERVED, Decision
 from privacy.contract import Contract, Problem
 from privacy.rules import Choice, Moment, Rule, Text, identifier, milliseconds
 from privacy.tracking import FIELDS as EVENT_FIELDS
@@ -70,6 +70,8 @@ def _of(purposes: Collection[str]) -> Contract:
 def _contradictions(change: Mapping[str, Any]) -> Iterator[Problem]:
     if (milliseconds(change.get("occurred_at")) or 0) > LATEST_MS:
         yield Problem("occurred_at", "must not lie beyond the year 9999")
+    if change.get("purpose") in tuple(RESERVED):
+        yield Problem("purpose", "is a right of the person, not a purpose: send a request")
     if change.get("how") in SIGNALS and change.get("decision") == Decision.GIVEN:
         yield Problem("how", "is a browser's refusal: it gives nothing")
 

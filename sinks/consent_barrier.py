@@ -20,6 +20,7 @@ from sinks.kafka import consumer
 
 STATE = "consent-state"
 CHANGES = "consent-changes"
+RECORDER = "consent"  # the lane that makes states of changes, by its group
 AT_ONCE = 10_000
 
 
@@ -39,6 +40,7 @@ class Consents:
         self._bootstrap = bootstrap
         self._options = options
         self._group = prefix + "consents"  # nothing is committed in it
+        self._recorder = prefix + RECORDER
         self._state = prefix + STATE
         self._changes = prefix + CHANGES
         self._purposes = purposes
@@ -88,6 +90,11 @@ class Consents:
         with self._lock:
             return self._standings.given(visitors, purpose)
 
+    def withheld(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Return whose events a right forbids to use for anything, as ``Standings.withheld``."""
+        with self._lock:
+            return self._standings.withheld(visitors)
+
     def close(self) -> None:
         """Let go of the broker; the next barrier loads again."""
         with self._lock:
@@ -104,7 +111,7 @@ class Consents:
         source = self._consumer = consumer(self._bootstrap, self._group, self._options)
         self._asking = consumer(self._bootstrap, self._group, self._options)
         standings = Standings(self._purposes)
-        applied = dict.fromkeys(self._partitions(source, self._state), -1)
+        applied = self._recorded(self._partitions(source, self._state))
         source.assign([TopicPartition(self._state, each, OFFSET_BEGINNING) for each in applied])
         ends = self._ends(self._state, applied)
         position = {each: low for each, (low, _) in ends.items()}
@@ -114,6 +121,9 @@ class Consents:
                     raise KafkaException(message.error())
                 partition = message.partition()
                 position[partition] = message.offset() + 1
+                if message.value() is None:  # somebody was erased
+                    standings.forget(message.key())
+                    continue
                 try:
                     state = decode("consent_state", message.value())
                 except WireError as error:
@@ -129,6 +139,22 @@ class Consents:
                 )
         source.assign([TopicPartition(self._changes, *item) for item in self._next.items()])
         self._standings = standings
+
+    def _recorded(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return by partition the last change of which all states are sent, -1 for none.
+
+        The lane commits a change once its state is sent. What the states say of themselves would be
+        enough, were those of visitors who were erased not gone.
+        """
+        lane = consumer(self._bootstrap, self._recorder, self._options)
+        try:
+            places = [TopicPartition(self._changes, each) for each in partitions]
+            return {
+                each.partition: max(each.offset, 0) - 1
+                for each in lane.committed(places, timeout=10)
+            }
+        finally:
+            lane.close()
 
     def _catch_up(self, deadline: float) -> Mapping[int, int]:
         source = self._consumer

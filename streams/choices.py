@@ -1,13 +1,15 @@
 """What visitors chose, as the lanes ask it: by the purposes of the policy."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import structlog
 
-from privacy.consent import Mode
+from privacy.consent import RESERVED, Mode
+from privacy.outcome import Reason
 from privacy.policy import Covers, Policy
+from privacy.standings import REFUSALS
 from sinks.consent_barrier import Consents, ConsentUnknownError
 
 RETRY_SECONDS = 1.0
@@ -32,6 +34,13 @@ class PolicyChoices:
             else:
                 left_out |= ~self._consents.given(visitors, name)
         return left_out
+
+    def withheld(self, visitors: Sequence[bytes | None]) -> Mapping[Reason, np.ndarray]:
+        """Tell by reason whose events a right keeps from every use (S20, S21)."""
+        codes = self._consents.withheld(visitors)
+        if not codes.any():
+            return {}
+        return {reason: codes == REFUSALS.index(reason) for reason in RESERVED.values()}
 
     def may_be_located(self, visitors: Sequence[bytes | None]) -> np.ndarray:
         """Tell whose coordinates may be used: by every purpose that covers location."""

@@ -91,6 +91,11 @@ class Choices:
         with self._lock:
             return self.standings.refusals(visitors, purpose, carried)
 
+    def withheld(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        """Return whose events a right forbids to use, as ``Standings.withheld``."""
+        with self._lock:
+            return self.standings.withheld(visitors)
+
     def _apply(self, message: Message) -> None:
         change = decode("consent_change", message.value())
         self.standings.apply(

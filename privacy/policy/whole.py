@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from privacy.ads import ProviderName
+from privacy.consent import RESERVED
 from privacy.policy.ads import Audience, Covers, Provider, Purpose, broken_provider
 from privacy.policy.parties import Authority, Controller, Department, Holder
 from privacy.policy.parts import (
@@ -68,6 +69,13 @@ class Policy(Part):
     ) -> Mapping[Name, Audience]:
         _raise(_unknown(audiences, info, sites=_SITES))
         return audiences
+
+    @field_validator("purposes")
+    @classmethod
+    def _leave_reserved_alone(cls, purposes: Mapping[Name, Purpose]) -> Mapping[Name, Purpose]:
+        rule = "stands for a right of the person; choose another name"
+        _raise([Broken((name,), rule) for name in purposes if name in RESERVED])
+        return purposes
 
     @field_validator("providers")
     @classmethod

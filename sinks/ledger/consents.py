@@ -17,7 +17,16 @@ from sqlalchemy import (
 )
 
 from privacy import consent as rules
-from privacy.consent import NOTHING, Change, Consent, Decision, Standing, apply, epoch_of
+from privacy.consent import (
+    NOTHING,
+    RESERVED,
+    Change,
+    Consent,
+    Decision,
+    Standing,
+    apply,
+    epoch_of,
+)
 from sinks.ledger import upsert
 from sinks.ledger.tables import consent_changes, consents, withdrawals
 
@@ -62,10 +71,11 @@ def record(
     """Apply ``changes`` in order, keep them as proof, and return what each left in force.
 
     ``ads`` are the purposes that cover ads: a change that takes a given one of them away is also a
-    withdrawal to be settled. A change recorded before changes nothing, nor does the retry of a
-    consent that is over; a retry is kept as proof only if it decided something.
+    withdrawal to be settled, and so is a right that begins or ends (``RESERVED``). A change
+    recorded before changes nothing, nor does the retry of a consent that is over; a retry is kept
+    as proof only if it decided something.
     """
-    held = _locked(connection, {(each.site, each.visitor) for each in changes})
+    held = locked(connection, {(each.site, each.visitor) for each in changes})
     touched: set[Visitor] = set()
     left: list[Consent] = []
     proof: list[ConsentChange] = []
@@ -82,7 +92,8 @@ def record(
         decided = after.standings != before.standings
         if decided or not _is_known(connection, change, proof):
             proof.append(change)
-        if decided and change.purpose in ads and _is_given(before, change.purpose):
+        ended = change.purpose in ads and _is_given(before, change.purpose)
+        if decided and (ended or change.purpose in RESERVED):
             taken.append(change)
     _put(connection, {visitor: held[visitor] for visitor in touched})
     if proof:
@@ -122,7 +133,7 @@ def deny(
 
     It proves nothing, so that it is not among the changes; it is a withdrawal to be settled.
     """
-    before = _locked(connection, {(site, visitor)})[site, visitor]
+    before = locked(connection, {(site, visitor)})[site, visitor]
     after = rules.deny(before, purposes, epoch_of(offset))
     if after is not before:
         _put(connection, {(site, visitor): after})
@@ -175,8 +186,11 @@ def _changes(connection: Connection, query: Select[Any]) -> Iterator[ConsentChan
         yield ConsentChange(**{**row, "decision": Decision(row["decision"])})
 
 
-def _locked(connection: Connection, visitors: Collection[Visitor]) -> dict[Visitor, Consent]:
-    """Return what is in force, and let others who would change it wait for our end."""
+def locked(connection: Connection, visitors: Collection[Visitor]) -> dict[Visitor, Consent]:
+    """Return what is in force, and let others who would change it wait for our end.
+
+    Also visitors who are not known yet, of whom ``NOTHING`` is.
+    """
     ordered = sorted(visitors)  # in one order for everybody
     if not ordered:
         return {}

@@ -6,7 +6,7 @@ Global Privacy Control (``Sec-GPC: 1``) and Do Not Track (``DNT: 1``) are a refu
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from privacy.consent import Answer, Decision, answer, epoch_of
+from privacy.consent import Answer, Decision, answer, epoch_of, withheld
 from privacy.consent_request import FIELDS, Signal, enter, heed, problems
 from privacy.contract import Problem
 from privacy.policy import Covers, Policy, Purpose
@@ -111,7 +111,10 @@ class Choices:
     async def tell(
         self, site: str, visitor: str, signal: Signal | None, now: int
     ) -> dict[str, Any]:
-        """Return what a visitor chose and what may be done; raise Refusal when nobody knows."""
+        """Return what a visitor chose and what may be done; raise Refusal when nobody knows.
+
+        Under a restriction or an erasure nothing may be done, whatever was chosen (S20, S21).
+        """
         await self.hear(site, [visitor], signal, now)
         if self._consents is None:
             raise Refusal(Why.NO_CONSENTS)
@@ -119,10 +122,12 @@ class Choices:
             chosen = await self._consents.of(site, visitor)
         except ConsentsUnavailableError:
             raise Refusal(Why.NO_CONSENTS) from None
+        nothing = {"answer": Answer.NO} if withheld(chosen.consent) else {}
         return {
             "purposes": {
                 name: _told(name, purpose, chosen)
                 | ({"answer": Answer.NO, "because": signal} if signal and name in self._ads else {})
+                | nothing
                 for name, purpose in self._purposes.items()
             },
             "epoch": chosen.consent.epoch,

@@ -45,7 +45,7 @@ A change is in force once it is recorded, and told of here a moment later (withi
 rule): while `epoch` is smaller than those the change was answered with, remember what was sent.
 
 `Sec-GPC: 1` and `DNT: 1` are a refusal of ads: the answer for ads is then `no`, and `because` names
-the signal.
+the signal. While somebody's data are restricted, or were just erased, every answer is `no`.
 """
 
 

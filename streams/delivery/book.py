@@ -62,6 +62,8 @@ class Consents(Protocol):
         self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
     ) -> np.ndarray: ...
 
+    def withheld(self, visitors: Sequence[bytes | None]) -> np.ndarray: ...  # noqa: D102
+
 
 class HeldError(RuntimeError):
     """Raised when another dispatcher may still send for a partition."""

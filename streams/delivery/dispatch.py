@@ -15,7 +15,7 @@ no consent.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -187,10 +187,18 @@ class Dispatcher:
         return parcels, until
 
     async def _consented(self, parcels: Sequence[Parcel]) -> list[Parcel]:
-        """Drop events whose consent does not stand; whoever leaves an audience needs none."""
+        """Drop events whose consent does not stand; whoever leaves an audience needs none.
+
+        Under a restriction nobody leaves either: what is due stays due (S21).
+        """
+        waiting = self._restricted(parcels)
+        for parcel in parcels:
+            parcel.items = [item for item in parcel.items if id(item) not in waiting]
+        if left := [item.entry for item in waiting.values() if item.claimed]:
+            await self._write(self._book.release, left)
         items = [item for parcel in parcels for item in parcel.items if item.event.member]
         codes = self._consents.refusals(
-            [f"{item.event.site}|{item.event.visitor}".encode() for item in items],
+            _visitors(items),
             self._purpose,
             np.array([item.event.epoch for item in items], np.int64),
         )
@@ -204,6 +212,16 @@ class Dispatcher:
             parcel.items = [item for item in parcel.items if id(item) not in refused]
         await self._finish(list(refused.values()))
         return [parcel for parcel in parcels if parcel.items]
+
+    def _restricted(self, parcels: Sequence[Parcel]) -> Mapping[int, Item]:
+        """Return, by identity, the removals of visitors whose data are under a restriction."""
+        removals = [item for parcel in parcels for item in parcel.items if not item.event.member]
+        codes = self._consents.withheld(_visitors(removals))
+        return {
+            id(item): item
+            for item, code in zip(removals, codes, strict=True)
+            if REFUSALS[code] is Reason.RESTRICTED
+        }
 
     async def _claim(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Leave out what was settled before, and what may have been sent and must not be twice."""
@@ -301,3 +319,7 @@ class Dispatcher:
         count = sum(len(parcel.items) for parcel in parcels)
         _log.warning("ads_waiting", provider=self._connector.name, count=count)
         return now
+
+
+def _visitors(items: Sequence[Item]) -> list[bytes]:
+    return [f"{item.event.site}|{item.event.visitor}".encode() for item in items]

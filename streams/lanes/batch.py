@@ -1,7 +1,7 @@
 """A batch of tracking events in columns, on its way through the anonymise lane's steps."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, SupportsIndex, SupportsInt
 
@@ -84,12 +84,12 @@ class Batch:
             self.index = self.index[keep]
             self._rejected = np.zeros(len(self.index), dtype=bool)
 
-    def drop(self, rows: np.ndarray, reason: Reason) -> None:
-        """Take rows out at once that nothing is wrong with, and count them."""
-        if rows.any():
-            self.remark(reason, np.count_nonzero(rows))
+    def drop(self, unwanted: Mapping[Reason, np.ndarray]) -> None:
+        """Take rows out at once that nothing is wrong with; count each under its first reason."""
+        for reason, rows in unwanted.items():
+            self.remark(reason, np.count_nonzero(rows & ~self._rejected))
             self._rejected |= rows
-            self.leave_rejected()
+        self.leave_rejected()
 
     def visitors(self) -> list[bytes | None]:
         """Return each row's key as on the topics, ``site|cookie id``; None without a cookie."""

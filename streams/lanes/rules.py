@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from privacy.network import is_shortened, shorten
+from privacy.outcome import Reason
 from privacy.pseudonym import Salt
 from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
 from sinks.user_agents import parse
@@ -50,6 +51,10 @@ class Places(Protocol):
 
 class Choices(Protocol):
     """What visitors chose about analytics and location. Keys as ``Batch.visitors``."""
+
+    def withheld(self, visitors: Sequence[bytes | None]) -> Mapping[Reason, np.ndarray]:
+        """Tell by reason whose events a right keeps from every use; reasons of nobody may lack."""
+        ...
 
     def objected(self, visitors: Sequence[bytes | None]) -> np.ndarray:
         """Tell whose events are left out."""

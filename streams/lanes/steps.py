@@ -63,10 +63,16 @@ def require_consent_for_ad_ids(_: Rules, batch: Batch) -> None:
     )
 
 
-def drop_objected(rules: Rules, batch: Batch) -> None:
-    """Leave out whoever objected to analytics, before anything is stored (S13, S17)."""
+def drop_unwanted(rules: Rules, batch: Batch) -> None:
+    """Leave out, before anything is stored, whom a right withholds, and who objected to analytics.
+
+    Restriction and erasure (S20, S21) come before the objection (S13, S17) when all hold.
+    """
     if rules.choices is not None:
-        batch.drop(rules.choices.objected(batch.visitors()), Reason.ANALYTICS_OBJECTED)
+        visitors = batch.visitors()
+        withheld = rules.choices.withheld(visitors)
+        objected = rules.choices.objected(visitors)
+        batch.drop({**withheld, Reason.ANALYTICS_OBJECTED: objected})
 
 
 def put_place(rules: Rules, batch: Batch) -> None:
@@ -217,7 +223,7 @@ SHORTENED: tuple[Step, ...] = (
     put_place,
     require_short_address,
     leave_rejected,
-    drop_objected,
+    drop_unwanted,
     put_event_id,
     put_visitor,
     *MASKS,
@@ -226,7 +232,7 @@ SHORTENED: tuple[Step, ...] = (
 RAW: tuple[Step, ...] = (
     *REQUIREMENTS,
     leave_rejected,
-    drop_objected,
+    drop_unwanted,
     put_event_id,
     put_visitor,
     put_place_of_full_address,

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from privacy.consent import Consent, Decision, Standing, epoch_of
+from privacy.consent import RESERVED, Consent, Decision, Standing, epoch_of
+from privacy.consent_request import problems
 from streams.collector.consent_store import Chosen, Notice
 
 NOW = 1_795_510_000_000
@@ -217,6 +218,28 @@ async def test_what_a_visitor_chose_is_told_for_every_purpose(entrance: Any) -> 
         },
         "epoch": 9,
     }
+
+
+@pytest.mark.parametrize("right", RESERVED)
+async def test_while_a_right_withholds_a_visitor_every_answer_is_no(
+    entrance: Any, right: str
+) -> None:
+    standings = {each: Standing(Decision.GIVEN, 4, ID) for each in ("ads", right)}
+    entrance.consents.known["shop.example", "c-1"] = Chosen(Consent(4, standings))
+    told = (await (await entrance.ask("c-1")).json())["purposes"]
+    assert {each["answer"] for each in told.values()} == {"no"}
+    assert right not in told
+
+
+@pytest.mark.parametrize("right", RESERVED)
+@pytest.mark.parametrize("decision", ["given", "withdrawn"])
+async def test_no_entrance_takes_a_right_for_a_purpose(
+    entrance: Any, right: str, decision: str
+) -> None:
+    change = {**CHANGE, "purpose": right, "decision": decision}
+    assert (await entrance.send(change, path=PATH)).status == 422
+    # The SDK has no policy at hand.
+    assert [each.field for each in problems(change)] == ["purpose"]
 
 
 async def test_a_visitor_nobody_asked_is_to_be_asked(entrance: Any) -> None:

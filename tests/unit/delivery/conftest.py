@@ -75,10 +75,13 @@ class Choices:
         self.applied = 0
         self.away = False
 
-    def change(self, visitor: str, decision: Decision, site: str = SITE) -> int:
+    def change(
+        self, visitor: str, decision: Decision, site: str = SITE, purpose: str = "ads"
+    ) -> int:
         """Return the epoch of the change."""
         epoch = len(self.log) + 1
-        self.log.append((f"{site}|{visitor}".encode(), Change(f"c{epoch}", "ads", decision, epoch)))
+        change = Change(f"c{epoch}", purpose, decision, epoch)
+        self.log.append((f"{site}|{visitor}".encode(), change))
         return epoch
 
     def barrier(self) -> Mapping[int, int]:
@@ -93,6 +96,9 @@ class Choices:
         self, visitors: Sequence[bytes | None], purpose: str, carried: np.ndarray
     ) -> np.ndarray:
         return self.standings.refusals(visitors, purpose, carried)
+
+    def withheld(self, visitors: Sequence[bytes | None]) -> np.ndarray:
+        return self.standings.withheld(visitors)
 
 
 def now() -> int:

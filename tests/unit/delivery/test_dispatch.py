@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lethe.standins.desk import Answer
-from privacy.consent import Decision
+from privacy.consent import ERASURE, RESTRICTION, Decision
 from privacy.outcome import Reason
 from sinks.ads.contract import Limits
 from sinks.ads.meta import Meta
@@ -63,6 +63,19 @@ async def test_without_consent_nothing_is_sent(rig: Rig) -> None:
     }
     await rig.deliver(rig.event("b", again))
     assert len(rig.desk.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "reason"), [(RESTRICTION, Reason.RESTRICTED), (ERASURE, Reason.ERASED)]
+)
+async def test_what_a_right_withholds_is_dropped_and_counted(
+    rig: Rig, right: str, reason: Reason
+) -> None:
+    epoch = rig.choose("a", Decision.GIVEN)
+    rig.choices.change("a", Decision.GIVEN, purpose=right)
+    await rig.deliver(rig.event("a", epoch))
+    assert not rig.desk.calls
+    assert rig.states() == {(State.DROPPED, reason): 1}
 
 
 async def test_a_second_grant_releases_nothing_collected_before_it(rig: Rig) -> None:

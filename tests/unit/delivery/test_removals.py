@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from lethe.standins.desk import Answer
 from privacy.ads import Contact
-from privacy.consent import Decision
+from privacy.consent import ERASURE, RESTRICTION, Decision
 from privacy.outcome import Reason
 from sinks.ads.contract import Request
 from sinks.ads.meta import Meta
@@ -215,6 +215,25 @@ async def test_one_visitor_and_consent_are_one_removal(rig: Rig) -> None:
     epoch = await sent(rig)
     await rig.deliver(rig.event("a", epoch), rig.event("a", epoch))
     assert rig.remembered() == [(SITE, "a", epoch)]
+
+
+async def test_under_a_restriction_a_removal_waits(rig: Rig) -> None:
+    await due(rig)
+    rig.choices.change("a", Decision.GIVEN, purpose=RESTRICTION)
+    await rig.remove()
+    assert not rig.removals()
+    assert len(rig.due()) == 1
+    rig.choices.change("a", Decision.WITHDRAWN, purpose=RESTRICTION)
+    assert await rig.remove()
+    assert rig.removals() == 1
+    assert not rig.due()
+
+
+async def test_an_erasure_holds_no_removal_up(rig: Rig) -> None:
+    await due(rig)
+    rig.choices.change("a", Decision.GIVEN, purpose=ERASURE)
+    assert await rig.remove()
+    assert rig.removals() == 1
 
 
 def test_a_removal_is_named_by_all_that_it_undoes(rig: Rig) -> None:

@@ -10,7 +10,7 @@ from privacy.pseudonym import Salt
 from schemas.codec import encode
 from streams.lanes.anonymise import anonymise
 from streams.lanes.batch import Result
-from streams.lanes.rules import Rules, SiteRules
+from streams.lanes.rules import Choices, Rules, SiteRules
 from streams.lanes.steps import RAW, SHORTENED
 
 NOW = 1_795_000_000_000
@@ -90,7 +90,8 @@ def run() -> Run:
         lambda: Salt(b"0" * 32),
     )
 
-    def go(*values: bytes | None, raw: bool = False) -> Result:
+    def go(*values: bytes | None, raw: bool = False, choices: Choices | None = None) -> Result:
+        rules.choices = choices
         messages = [Message(value, offset) for offset, value in enumerate(values)]
         return anonymise(RAW if raw else SHORTENED, rules, messages, NOW)
 
