@@ -7,6 +7,7 @@ broken rule is worded ``rule; remedy``, without values.
 from privacy.policy.ads import Audience, Conversion, Covers, Provider, Purpose, matches
 from privacy.policy.parties import Authority, Controller, Department, Holder, Recipient
 from privacy.policy.parts import Broken, BrokenRulesError
+from privacy.policy.profiles import Profiles
 from privacy.policy.services import (
     FieldKind,
     FormField,
@@ -35,6 +36,7 @@ __all__ = [
     "ListKind",
     "MailingList",
     "Policy",
+    "Profiles",
     "Provider",
     "Purpose",
     "Recipient",

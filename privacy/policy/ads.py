@@ -36,6 +36,7 @@ class Covers(StrEnum):
     ANALYTICS = "analytics"
     LOCATION = "location"
     ADS = "ads"
+    PROFILE = "profile"
 
 
 class Purpose(Part):
@@ -51,8 +52,10 @@ class Purpose(Part):
     @field_validator("mode")
     @classmethod
     def _ads_need_a_yes(cls, mode: Mode, info: ValidationInfo) -> Mode:
-        if info.data.get("covers") == Covers.ADS and mode != Mode.OPT_IN:
-            raise ValueError('is opt_in for ads, always (S14); write mode = "opt_in"')
+        covers = info.data.get("covers")
+        if covers in {Covers.ADS, Covers.PROFILE} and mode != Mode.OPT_IN:
+            rule = f'is opt_in for {covers}, always (S12, S14); write mode = "opt_in"'
+            raise ValueError(rule)
         return mode
 
     @field_validator("legal_basis")

@@ -18,6 +18,7 @@ from privacy.policy.parts import (
     Text,
     Texts,
 )
+from privacy.policy.profiles import Profiles, broken_profiles
 from privacy.policy.services import MailingList, Service
 
 RIGHTS = "rights"
@@ -49,6 +50,7 @@ class Policy(Part):
     purposes: Mapping[Name, Purpose] = {}
     audiences: Mapping[Name, Audience] = {}
     providers: Mapping[ProviderName, Provider] = {}
+    profiles: Profiles | None = None
     services: Mapping[Name, Service] = {}
     holders: Mapping[Name, Holder] = {}
     activities: Mapping[Name, Activity] = {}
@@ -90,6 +92,13 @@ class Policy(Part):
         ]
         _raise([*broken, *_unknown(providers, info, audiences=_AUDIENCES, sites=_SITES)])
         return providers
+
+    @field_validator("profiles")
+    @classmethod
+    def _can_be_made(cls, profiles: Profiles | None, info: ValidationInfo) -> Profiles | None:
+        if profiles is not None:
+            _raise(broken_profiles(profiles, info.data.get("purposes")))
+        return profiles
 
     @field_validator("services")
     @classmethod
