@@ -6,6 +6,7 @@ Times are milliseconds since 1970 unless said otherwise.
 from typing import Any
 
 from sqlalchemy import (
+    DOUBLE_PRECISION,
     JSON,
     BigInteger,
     Column,
@@ -256,4 +257,50 @@ policies = Table(
     _must("digest", Text),
     _must("recorded_at", BigInteger),
     _must("text", Text),
+)
+
+# Whose profile there is, and the day of its last sign. Days are since 1970, UTC.
+profiles = Table(
+    "profiles",
+    METADATA,
+    _key("pseudonym", Text),
+    _must("last_day", Integer),
+)
+
+# Where a visitor was on which day.
+profile_cities = Table(
+    "profile_cities",
+    METADATA,
+    _key("pseudonym", Text),
+    _key("country", Text),
+    _key("city", Text),
+    _key("day", Integer),
+)
+
+# What a visitor is interested in, and how much on the day of the last sign.
+profile_interests = Table(
+    "profile_interests",
+    METADATA,
+    _key("pseudonym", Text),
+    _key("interest", Text),
+    _must("weight", DOUBLE_PRECISION),
+    _must("last_day", Integer),
+)
+
+# What a visitor put in (1) or took out (0), whatever is seen afterwards.
+profile_corrections = Table(
+    "profile_corrections",
+    METADATA,
+    _key("pseudonym", Text),
+    _key("interest", Text),
+    _must("put_in", Integer),
+)
+
+# Which interests go together in enough profiles: about nobody.
+profile_affinities = Table(
+    "profile_affinities",
+    METADATA,
+    _key("interest", Text),
+    _key("other", Text),
+    _must("similarity", DOUBLE_PRECISION),
 )
