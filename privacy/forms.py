@@ -9,7 +9,7 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from privacy.consent_request import FIELDS as CONSENT_FIELDS
 from privacy.contract import Contract, Problem
@@ -55,6 +55,14 @@ class Form:
     further: Mapping[str, str] | None
 
 
+IDEMPOTENCY_KEY: Final = Text(
+    "Made by the sender; a retry carries the same one.",
+    64,
+    r"^[A-Za-z0-9_-]{8,64}$",
+    "must be 8 to 64 letters, digits, _ or -",
+)
+
+
 def contract(service: Service) -> Contract:
     """Return what the body of a request with a form of ``service`` may hold."""
     rules: dict[str, Rule] = {
@@ -69,12 +77,7 @@ def contract(service: Service) -> Contract:
             ),
         ),
         "language": CONSENT_FIELDS["language"],
-        "idempotency_key": Text(
-            "Made by the sender; a retry carries the same one.",
-            64,
-            r"^[A-Za-z0-9_-]{8,64}$",
-            "must be 8 to 64 letters, digits, _ or -",
-        ),
+        "idempotency_key": IDEMPOTENCY_KEY,
     }
     required = ["fields"]
     if service.group != Group.NONE:

@@ -1,4 +1,4 @@
-"""Sealing a case's personal fields, one by one, with the key of the case (S2), and answers (S17).
+"""Sealing a case's personal fields, one by one, with the key of the case (S2).
 
 Imports neither the ledger nor anything of the pipeline: departments open with it what they read.
 """
@@ -10,12 +10,11 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from privacy.links import answer_id, answer_key
-
 VERSION: Final = 1
 """Of the way fields are sealed; a record bears it as ``key_version``."""
 
-_NONCE = 12  # bytes, as GCM wants it
+NONCE: Final = 12
+"""Bytes, as GCM wants it."""
 
 
 class NotSealedError(ValueError):
@@ -36,7 +35,7 @@ def seal(key: bytes, fields: Mapping[str, str], *, site: str, case_id: str) -> d
     cipher = AESGCM(key)
     sealed = {}
     for name, value in fields.items():
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(NONCE)
         bound = _bound(site, case_id, name, VERSION)
         sealed[name] = nonce + cipher.encrypt(nonce, value.encode(), bound)
     return sealed
@@ -50,32 +49,12 @@ def unseal(
     try:
         return {
             name: cipher.decrypt(
-                value[:_NONCE], value[_NONCE:], _bound(site, case_id, name, version)
+                value[:NONCE], value[NONCE:], _bound(site, case_id, name, version)
             ).decode()
             for name, value in sealed.items()
         }
     except (InvalidTag, ValueError):  # ValueError: too short for a nonce
         raise NotSealedError(case_id) from None
-
-
-def seal_answer(token: str, content: bytes) -> bytes:
-    """Seal what a person fetches with a token: a nonce of 12 bytes, then AES-256-GCM.
-
-    Bound to the answer's id; nobody has the key who has not the token (Art. 32 GDPR).
-    """
-    nonce = os.urandom(_NONCE)
-    bound = answer_id(token).encode()
-    return nonce + AESGCM(answer_key(token)).encrypt(nonce, content, bound)
-
-
-def open_answer(token: str, sealed: bytes) -> bytes:
-    """Return an answer again. Raise NotSealedError for what this token did not seal."""
-    name = answer_id(token)
-    try:
-        cipher = AESGCM(answer_key(token))
-        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], name.encode())
-    except (InvalidTag, ValueError):  # ValueError: too short for a nonce
-        raise NotSealedError(name) from None
 
 
 def _bound(site: str, case_id: str, field: str, version: int) -> bytes:

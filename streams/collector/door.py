@@ -100,7 +100,7 @@ class Door:
             request.headers.getall("Forwarded", ()),
             self._hops,
         )
-        require_rate(self._by_address, self._anonymous(address or request.remote), 1)
+        require_rate(self._by_address, self._anonymous(address or request.remote))
         return address
 
     def require_site_rate(self, site: str, tokens: int = 1) -> None:
@@ -138,10 +138,10 @@ class Door:
         return site
 
 
-def require_rate(buckets: Buckets, name: object, tokens: int) -> None:
+def require_rate(buckets: Buckets, name: object, tokens: int = 1, why: Why = Why.TOO_MANY) -> None:
     """Raise Refusal when a bucket has not so many tokens."""
     if wait := buckets.take(name, tokens, time.monotonic()):
-        raise Refusal(Why.TOO_MANY, retry_after=wait)
+        raise Refusal(why, retry_after=wait)
 
 
 def _refuse(refusal: Refusal) -> web.Response:

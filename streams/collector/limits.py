@@ -44,7 +44,7 @@ class Buckets:
 
 
 class Anonymous:
-    """Names addresses by a hash under a key that this process alone has, and never writes down."""
+    """Names who comes by a hash under a key that this process alone has, and never writes down."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -53,3 +53,8 @@ class Anonymous:
         """Return the name of an address; of an IPv6 one only the network (/64) counts."""
         packed = ip_address(address).packed[:8] if address else b""
         return blake2b(packed, digest_size=8, key=self._key).digest()
+
+    def person(self, known_by: str) -> bytes:
+        """Return the name of the person with an e-mail address or a cookie."""
+        content = known_by.strip().lower().encode("utf-8", "surrogatepass")
+        return blake2b(content, digest_size=16, key=self._key, person=b"person").digest()

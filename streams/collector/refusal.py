@@ -27,6 +27,8 @@ class Why(StrEnum):
     UNKNOWN_SERVICE = "unknown_service"
     DELETED = "deleted"
     NO_KEYS = "no_keys"
+    NO_RIGHTS = "no_rights"
+    TOO_MANY_BY_ONE = "too_many_by_one"
 
 
 class Answer(NamedTuple):
@@ -51,6 +53,8 @@ ANSWERS: Mapping[Why, Answer] = {
     Why.UNKNOWN_SERVICE: Answer(404, "the privacy policy has no such service"),
     Why.DELETED: Answer(410, "this form was deleted; for a new one make a new idempotency_key"),
     Why.NO_KEYS: Answer(503, "no key can be had now; send it again, with the same ids"),
+    Why.NO_RIGHTS: Answer(404, "the privacy policy has no [rights]: requests are not taken here"),
+    Why.TOO_MANY_BY_ONE: Answer(429, "too many requests by one person; wait as Retry-After says"),
 }
 
 

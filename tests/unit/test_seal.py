@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.keys.seal import NotSealedError, new_key, open_answer, seal, seal_answer, unseal
+from sinks.keys.answers import open_answer, seal_answer
+from sinks.keys.seal import NotSealedError, new_key, seal, unseal
 
 KEY, OTHER = new_key(), new_key()
 WHERE = {"site": "shop.example", "case_id": "c-1"}
