@@ -47,6 +47,7 @@ CLIENTS: Mapping[str, Client] = {
     "load": Client("worker", ("load",)),
     "consent": Client("worker", ("consent",)),
     "route": Client("worker", ("route", "consents")),
+    "profiles": Client("worker", ("profiles", "consents")),
     "deliver": Client("worker", ("deliver-*", "consents")),
     "cases": Client("worker", ("cases",)),
     "delete": Client("worker"),

@@ -1,7 +1,8 @@
 """Keys that intake needs besides those of cases: in files of 32 bytes, read at each use.
 
 ``<secrets>/subject-key`` tells whose a case is, and stays the same for ever: with another one
-nobody's cases, and nobody's opt-outs, are found again. ``<secrets>/unsubscribe/<number>`` sign the
+nobody's cases, and nobody's opt-outs, are found again. So does ``<secrets>/profile-key``, which
+tells whose a profile is. ``<secrets>/unsubscribe/<number>`` sign the
 links at the foot of mails, ``<secrets>/links/<number>`` those that confirm a request: the highest
 number signs, all verify.
 """
@@ -14,14 +15,15 @@ from privacy.signed import Keys
 from sinks.keys.keks import BYTES, KeyStoreError, write_private
 
 SUBJECT = "subject-key"
+PROFILE = "profile-key"
 UNSUBSCRIBE = "unsubscribe"
 LINKS = "links"
 FIRST = "1"
 
 
 def make_missing(secrets: Path) -> list[str]:
-    """Make what lacks of a subject key and first keys for links; return what was made."""
-    missing = [] if (secrets / SUBJECT).exists() else [SUBJECT]
+    """Make what lacks of the keys of ids and of first keys for links; return what was made."""
+    missing = [each for each in (SUBJECT, PROFILE) if not (secrets / each).exists()]
     missing += [f"{each}/{FIRST}" for each in (UNSUBSCRIBE, LINKS) if not _numbers(secrets / each)]
     for each in missing:
         write_private(secrets / each, os.urandom(BYTES))
@@ -31,6 +33,11 @@ def make_missing(secrets: Path) -> list[str]:
 def subject_key(secrets: Path) -> bytes:
     """Return the key of subjects' ids. Raise KeyStoreError when there is none."""
     return _read(secrets / SUBJECT)
+
+
+def profile_key(secrets: Path) -> bytes:
+    """Return the key of profiles' pseudonyms. Raise KeyStoreError when there is none."""
+    return _read(secrets / PROFILE)
 
 
 def unsubscribe_keys(secrets: Path) -> Keys:

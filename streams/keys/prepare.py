@@ -12,11 +12,11 @@ from streams.keys import tokens
 def prepare(secrets: Path, policy: Policy | None) -> list[str]:
     """Make what is missing, for its owner alone; return the files that were made.
 
-    Without a department there is nothing to read, and nothing is made.
+    Without a department there is nothing to read, and without profiles nothing else is made.
     """
     departments = [] if policy is None else list(policy.departments)
     if not departments:
-        return []
+        return intake.make_missing(secrets) if policy is not None and policy.profiles else []
     keks = Keks.under(secrets).make_missing([RIGHTS, *departments])
     made = tokens.make_missing(secrets / tokens.FOLDER, departments)
     return [

@@ -29,7 +29,13 @@ from streams import metrics
 from streams.lanes.batch import Batch, Source
 from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules
-from streams.lanes.steps import REQUIREMENTS, leave_rejected, mask_page, require_short_address
+from streams.lanes.steps import (
+    REQUIREMENTS,
+    Step,
+    leave_rejected,
+    mask_page,
+    require_short_address,
+)
 from streams.lanes.steps import put_place as mark_full_address
 
 NAMESPACE = UUID("b0f0e1c4-6b1b-4c9d-9a67-52d1b6b7c7a5")
@@ -189,7 +195,7 @@ class RouteLane:
         self._reader.run(self._pass, stop)
 
     def _pass(self, messages: Sequence[Source]) -> None:
-        rows = consented(self._rules(), messages, int(self._clock() * 1000))
+        rows = _rows(consented(self._rules(), messages, int(self._clock() * 1000), PATH))
         passed = 0
         if rows.num_rows:
             for provider, events in self._routed(rows).items():
@@ -208,17 +214,22 @@ class RouteLane:
         return found
 
 
-def consented(rules: Rules, messages: Sequence[Source], now: int) -> pa.Table:
-    """Return the columns READ of the events that name a consent and keep the contract.
+def consented(rules: Rules, messages: Sequence[Source], now: int, path: Sequence[Step]) -> Batch:
+    """Take the events that name a consent along ``path``; those that break the contract end there.
 
-    Pages are cleaned as for the statistics. ``now`` in milliseconds since 1970.
+    ``now`` in milliseconds since 1970.
     """
     decoded = decode_batch("tracking_event", [message.value() for message in messages])
     named = pc.and_(decoded.rows["consent_epoch"].is_valid(), decoded.rows["cookie_id"].is_valid())
     mask = named.to_numpy(zero_copy_only=False)
     batch = Batch(decoded.rows.filter(named), messages, decoded.index[mask], now)
-    for step in PATH:
+    for step in path:
         step(rules, batch)
+    return batch
+
+
+def _rows(batch: Batch) -> pa.Table:
+    """Return the columns READ."""
     columns = {name: batch.columns[name] for name in READ}
     columns["occurred_at"] = columns["occurred_at"].cast(pa.int64())
     return pa.table(columns)
