@@ -31,6 +31,11 @@ def first(connection: Connection, reader: str, messages: Sequence[Position]) -> 
     return [each.offset > handled[each.topic, each.partition] for each in messages]
 
 
+def stand_in_line(connection: Connection, reader: str) -> None:
+    """Have others of a reader that has no topic wait here for the end of the transaction."""
+    _take(connection, reader, reader, 0, -1)
+
+
 def _take(connection: Connection, reader: str, topic: str, partition: int, offset: int) -> int:
     """Move a reader's position on to ``offset``, and return where it was; -1 at the beginning."""
     at = (

@@ -129,6 +129,17 @@ class Ledger:
 
 
 @contextmanager
+def isolated(connection: Connection) -> Iterator[None]:
+    """Undo, when it raises, what was changed here and nothing else of the transaction.
+
+    Raise LedgerError and LedgerFaultError for what the database says; after the first the whole
+    transaction is to be given up.
+    """
+    with _errors_without_values(), connection.begin_nested():
+        yield
+
+
+@contextmanager
 def _errors_without_values() -> Iterator[None]:
     try:
         yield

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from sinks.ledger import inbox
 from sinks.ledger.inbox import Position
 from sinks.ledger.tables import outbox
 
@@ -66,8 +67,10 @@ def put_all(
 def append(connection: Connection, reader: str, messages: Iterable[Message]) -> None:
     """Keep messages of a reader whose input is no topic, behind what it has kept before.
 
-    They are ``pending`` under the reader's own name as the topic, partition 0.
+    They are ``pending`` under the reader's own name as the topic, partition 0. Others that append
+    for the same reader wait for the end of the transaction.
     """
+    inbox.stand_in_line(connection, reader)
     last = select(func.max(outbox.c.offset)).where(
         outbox.c.reader == reader, outbox.c.topic == reader
     )

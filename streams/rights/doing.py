@@ -29,10 +29,15 @@ class Doing:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It is done. ``outcome``: a few words for the audit, never personal."""
+    """It is done. ``outcome``: a few words for the audit, never personal.
+
+    With ``rest_until``, milliseconds since 1970, what follows is not done before; and never while a
+    message under the request's id has still to be acknowledged by the broker.
+    """
 
     outcome: str
-    messages: Sequence[outbox.Message] = ()
+    messages: Sequence[outbox.Message] = field(default=(), repr=False)
+    rest_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
