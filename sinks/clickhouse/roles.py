@@ -35,12 +35,17 @@ _GRANTS: Mapping[str, tuple[str, ...]] = {
         "GRANT ALTER DELETE ON {database}.statistics",
         "GRANT SELECT ON {database}.paths",
         "GRANT SELECT ON {database}.migrations",
+        "GRANT SELECT ON {database}.facts_taken",
     ),
     "eraser": (
         *(
             f"GRANT SELECT, ALTER DELETE ON {{database}}.{table}"
             for table in ("facts", "rejects", "periods", "statistics")
         ),
+        # Facts under a hold leave what is counted, and come back.
+        "GRANT INSERT ON {database}.facts",
+        "GRANT SELECT, INSERT, ALTER DELETE ON {database}.facts_held",
+        "GRANT SELECT, INSERT ON {database}.facts_taken",
         # Proof that an erasure is physical: no mutation open, no old part left.
         "GRANT SELECT ON system.mutations",
         "GRANT SELECT ON system.parts",

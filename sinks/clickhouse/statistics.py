@@ -28,7 +28,8 @@ SUPERSEDED_MINUTES: Final = 10
 _ALL: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 _CHANGED: Final = """\
-SELECT site, day, revision, closed_at, published_to, seen_to, facts_from, late_events, first, last
+SELECT site, day, revision, closed_at, published_to, seen_to, facts_from, late_events,
+    taken >= closed_at AS incomplete, first, last
 FROM
 (
     SELECT site, toDate(occurred_at) AS day, min(loaded_at) AS first, max(loaded_at) AS last
@@ -36,6 +37,8 @@ FROM
     GROUP BY site, day
 ) AS loaded
 LEFT JOIN (SELECT * FROM periods FINAL) AS closed USING (site, day)
+LEFT JOIN (SELECT site, day, max(taken_at) AS taken FROM facts_taken GROUP BY site, day) AS taken
+    USING (site, day)
 WHERE last > seen_to
     AND toUnixTimestamp(last) + %(settle)s < %(now)s
     AND toUnixTimestamp(toDateTime(day + 1, 'UTC')) + %(grace)s < %(now)s
@@ -43,8 +46,10 @@ ORDER BY site, day"""
 
 _RECOUNTABLE: Final = """\
 SELECT site, day, revision, closed_at, published_to, seen_to, facts_from, late_events
-FROM periods FINAL
-WHERE facts_from > toDateTime(%(oldest)s, 'UTC')
+FROM (SELECT * FROM periods FINAL) AS closed
+LEFT JOIN (SELECT site, day, max(taken_at) AS taken FROM facts_taken GROUP BY site, day) AS taken
+    USING (site, day)
+WHERE facts_from > toDateTime(%(oldest)s, 'UTC') AND taken < closed_at
 ORDER BY site, day"""
 
 _IN_FORCE: Final = """\
@@ -121,7 +126,7 @@ class Statistics:
         """
         moment = _moment(now)
         published = False
-        for *known, first, last in self._client.query(
+        for *known, incomplete, first, last in self._client.query(
             _CHANGED,
             {
                 "now": now // 1000,
@@ -130,7 +135,7 @@ class Statistics:
             },
         ):
             period = replace(Period(*known), seen_to=last)
-            if self._close(period, first, moment):
+            if self._close(period, first, moment, incomplete=bool(incomplete)):
                 published = True
                 yield period.site, period.day
         if published:
@@ -163,12 +168,18 @@ class Statistics:
                 {"revisions": [revision for (revision,) in rows]},
             )
 
-    def _close(self, period: Period, first: datetime, moment: datetime) -> bool:
-        """Publish what is loaded up to ``seen_to``; or, if the rule forbids, only note it."""
+    def _close(
+        self, period: Period, first: datetime, moment: datetime, *, incomplete: bool
+    ) -> bool:
+        """Publish what is loaded up to ``seen_to``; or, if the rule forbids, only note it.
+
+        ``incomplete``: facts were taken away since the day was closed.
+        """
         if period.revision:
             facts = Facts(self._client, period.site, period.day, period.seen_to)
             visitors, late = facts.late(period.published_to)
-            if visitors < self._rules.k or moment >= period.facts_from + self._complete:
+            expired = moment >= period.facts_from + self._complete
+            if visitors < self._rules.k or expired or incomplete:
                 self._write(replace(period, late_events=late))
                 return False
         else:

@@ -86,7 +86,7 @@ def test_one_setting_makes_every_table_a_replicated_one(empty: Client) -> None:
         for word in statement.split()
         if word.split("(")[0].endswith("MergeTree")
     ]
-    assert len(engines) == 4
+    assert len(engines) == 6
     assert all(engine.startswith("Replicated") for engine in engines)
 
 

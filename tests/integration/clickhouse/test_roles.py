@@ -23,7 +23,7 @@ pytestmark = pytest.mark.clickhouse
 ALLOWED = 0
 REFUSED = {497, 164}  # ACCESS_DENIED, READONLY
 ABSENT = 60  # the embedded engine has no query log
-TABLES = ("facts", "rejects", "periods", "statistics", "migrations")
+TABLES = ("facts", "rejects", "periods", "statistics", "migrations", "facts_held", "facts_taken")
 SYSTEM = ("parts", "detached_parts", "mutations", "query_log", "processes", "users", "grants")
 
 ACTIONS = {
@@ -34,6 +34,8 @@ ACTIONS = {
     "insert rejects": "INSERT INTO rejects (id) SELECT 'x' WHERE 0",
     "insert periods": "INSERT INTO periods (site) SELECT 'x' WHERE 0",
     "insert statistics": "INSERT INTO statistics (site) SELECT 'x' WHERE 0",
+    "insert facts_held": "INSERT INTO facts_held (site) SELECT 'x' WHERE 0",
+    "insert facts_taken": "INSERT INTO facts_taken (site) SELECT 'x' WHERE 0",
     "insert migrations": "INSERT INTO migrations (name) SELECT 'x' WHERE 0",
     **{f"delete {name}": f"ALTER TABLE {name} DELETE WHERE 0" for name in TABLES},
     **{f"sweep {name}": f"ALTER TABLE {name} DROP PARTITION ID 'none'" for name in TABLES},
@@ -62,14 +64,20 @@ ACTIONS = {
 
 MAY = {
     "writer": {
-        *(f"read {name}" for name in (*TABLES, "paths")),
+        *(f"read {name}" for name in (*TABLES[:5], "facts_taken", "paths")),
         *(f"insert {name}" for name in ("facts", "rejects", "periods", "statistics")),
         "delete statistics",
         "sweep statistics",
         "settings",
     },
     "eraser": {
-        *(f"{do} {name}" for do in ("read", "delete", "sweep") for name in TABLES[:4]),
+        *(
+            f"{do} {name}"
+            for do in ("read", "delete", "sweep")
+            for name in (*TABLES[:4], "facts_held")
+        ),
+        "read facts_taken",
+        *(f"insert {name}" for name in ("facts", "facts_held", "facts_taken")),
         *(f"read system.{name}" for name in ("parts", "detached_parts", "mutations")),
         "settings",
     },
