@@ -1,7 +1,7 @@
 """The front door: command line, SDK, engines without Docker.
 
-The SDK is ``from lethe import Publisher, submit_form, CaseReader, RetentionWorker``; each needs the
-base install alone.
+The SDK is ``from lethe import Publisher, submit_form, submit_request, CaseReader, LetterReader,
+RetentionWorker``; each needs the base install alone.
 """
 
 from importlib import import_module
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from lethe.case_keys import KeysUnavailableError
     from lethe.case_reader import Case, CaseReader, CasesRefusedError, Ended
     from lethe.forms import FormFailedError, FormRefusedError, submit_form
+    from lethe.letters import Letter, LetterReader, LettersRefusedError
     from lethe.publisher import InvalidEventError, Publisher, PublishFailedError, Receipt
+    from lethe.requests import (
+        RequestFailedError,
+        RequestRefusedError,
+        Submitted,
+        submit_request,
+    )
     from lethe.retention import Deletion, Outcome, ReceiptFailedError, RetentionWorker
 
 __all__ = [
@@ -24,13 +31,20 @@ __all__ = [
     "FormRefusedError",
     "InvalidEventError",
     "KeysUnavailableError",
+    "Letter",
+    "LetterReader",
+    "LettersRefusedError",
     "Outcome",
     "PublishFailedError",
     "Publisher",
     "Receipt",
     "ReceiptFailedError",
+    "RequestFailedError",
+    "RequestRefusedError",
     "RetentionWorker",
+    "Submitted",
     "submit_form",
+    "submit_request",
 ]
 
 _MODULES = {
@@ -39,6 +53,11 @@ _MODULES = {
         ("Deletion", "Outcome", "ReceiptFailedError", "RetentionWorker"), "lethe.retention"
     ),
     **dict.fromkeys(("FormFailedError", "FormRefusedError", "submit_form"), "lethe.forms"),
+    **dict.fromkeys(("Letter", "LetterReader", "LettersRefusedError"), "lethe.letters"),
+    **dict.fromkeys(
+        ("RequestFailedError", "RequestRefusedError", "Submitted", "submit_request"),
+        "lethe.requests",
+    ),
     "KeysUnavailableError": "lethe.case_keys",
 }
 

@@ -13,7 +13,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-import lethe.case_reader
+import lethe.sealed_reader
 from lethe import Case, CaseReader, CasesRefusedError, Ended, KeysUnavailableError
 from schemas.codec import encode
 from sinks.keys.seal import new_key, seal
@@ -117,8 +117,8 @@ class Keys:
 
 @pytest.fixture(autouse=True)
 def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lethe.case_reader, "KafkaConsumer", Consumer)
-    monkeypatch.setattr(lethe.case_reader, "CaseKeys", Keys)
+    monkeypatch.setattr(lethe.sealed_reader, "KafkaConsumer", Consumer)
+    monkeypatch.setattr(lethe.sealed_reader, "CaseKeys", Keys)
 
 
 def reader(group: str | None = None, department: str = "marketing", **options: Any) -> Any:
@@ -256,7 +256,7 @@ def test_a_topic_that_is_not_there_for_us_is_told_with_a_remedy(
         made.append(Consumer(**options))
         return made[-1]
 
-    monkeypatch.setattr(lethe.case_reader, "KafkaConsumer", consumer)
+    monkeypatch.setattr(lethe.sealed_reader, "KafkaConsumer", consumer)
     with pytest.raises(CasesRefusedError, match=REFUSED.format("people")):
         reader(group, department="people")
     assert made[0].closed
