@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from sinks.clickhouse.visitors import Hashed
 
+SiteDay = tuple[str, date]
+
 
 class Fact(NamedTuple):
     """One event, and whose it is."""
@@ -20,7 +22,7 @@ class MemoryFacts:
     def __init__(self) -> None:
         self.counted: set[Fact] = set()
         self.held: dict[str, set[Fact]] = {}
-        self.closed: set[tuple[str, date]] = set()
+        self.closed: set[SiteDay] = set()
 
     def erase(self, who: Collection[Hashed]) -> int:
         """Delete facts; see ``VisitorFacts``."""

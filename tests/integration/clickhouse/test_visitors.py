@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,13 +93,13 @@ def store(request: pytest.FixtureRequest, event: Event) -> Store:
 
 
 @pytest.fixture
-def ids(store: Store) -> Iterator[list[str]]:
+def ids(store: Store) -> list[str]:
     """Three events: two of Anne's on two days, one of Bert's."""
     made = [f"{number:036}" for number in range(3)]
     before = ANNE._replace(day=DAY - timedelta(days=1))
     for whose, event_id in zip((ANNE, before, BERT), made, strict=True):
         store.put(whose, event_id)
-    yield made
+    return made
 
 
 BOTH = (ANNE, ANNE._replace(day=DAY - timedelta(days=1)))
