@@ -21,6 +21,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
+    func,
     select,
     update,
 )
@@ -197,6 +198,14 @@ def show(connection: Connection, either_id: str) -> Progress | None:
     where = (deletions.c.deletion_id == either_id) | (deletions.c.case_id == either_id)
     row = connection.execute(select(deletions).where(where)).mappings().first()
     return None if row is None else _progress(row)
+
+
+def unfinished(connection: Connection, case_ids: Collection[str]) -> int:
+    """Return of how many of ``case_ids`` the deletion was asked for and is not complete."""
+    query = select(func.count()).where(
+        deletions.c.case_id.in_(case_ids), deletions.c.completed_at.is_(None)
+    )
+    return connection.scalar(query) or 0
 
 
 def overdue(connection: Connection, at: int, limit: int) -> list[Progress]:

@@ -8,7 +8,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Text, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Text,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from privacy.consent import epoch_of
 from sinks.ledger.deliveries import State
@@ -111,6 +121,22 @@ def due(
     )
     ordered = query.order_by(reached.c.due_at, reached.c.event_id).limit(most)
     return [Reached(**row) for row in connection.execute(ordered).mappings()]
+
+
+def providers(
+    connection: Connection, visitors: Collection[tuple[str, str]]
+) -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return where something of about a thousand visitors (site, cookie id) is known to be."""
+    query = (
+        select(reached.c.site, reached.c.visitor, reached.c.provider)
+        .where(tuple_(reached.c.site, reached.c.visitor).in_(visitors))
+        .distinct()
+        .order_by(reached.c.provider)
+    )
+    found: dict[tuple[str, str], list[str]] = {each: [] for each in visitors}
+    for row in connection.execute(query) if visitors else ():
+        found[row.site, row.visitor].append(row.provider)
+    return found
 
 
 def forget(connection: Connection, provider: str, event_ids: Sequence[str]) -> None:

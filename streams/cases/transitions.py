@@ -21,6 +21,8 @@ from streams.cases.records import case_record, notice_record, subscribed_record
 from streams.ids import made_id
 
 HOUR_MS = 3_600_000
+ERASURE = "erasure"
+"""The cause of a deletion that the person asked for; its id is the request's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,12 @@ class Transitions:
             return state
         return self._to(case, state, event, cause_id, at)
 
+    def erase(self, case: Case, request_id: str, at: int) -> Change:
+        """Return the end of a case whose subject has it erased (S20; Art. 17 GDPR)."""
+        ended = replace(case, state=CaseState.ENDED, changed_at=at, due_at=None)
+        service = self._policy.services[case.service]
+        return Change(ended, (), self._deletion(ended, service, ERASURE, request_id))
+
     def timeout(self, case: Case) -> ServiceEvent:
         """Return the event that ends the present state of a case by itself."""
         life_cycle = self._policy.services[case.service].life_cycle
@@ -93,7 +101,7 @@ class Transitions:
         if (kind := life_cycle.notices.get((event, state))) is not None:
             value = notice_record(now, kind, cause_id)
             messages.append(Message(self._topic_of("notices"), case.case_id.encode(), value))
-        deletion = self._deletion(now, service, event, cause_id) if ended else None
+        deletion = self._deletion(now, service, event or "", cause_id) if ended else None
         return Change(now, messages, deletion)
 
     def _told(self, case: Case, service: Service) -> Iterator[Message]:
@@ -104,16 +112,14 @@ class Transitions:
                 case_record(case, department),
             )
 
-    def _deletion(
-        self, case: Case, service: Service, event: ServiceEvent | None, cause_id: str
-    ) -> Deletion:
+    def _deletion(self, case: Case, service: Service, cause: str, cause_id: str) -> Deletion:
         return Deletion(
             deletion_id=made_id("deletion", case.case_id),
             case_id=case.case_id,
             service=case.service,
             departments=list(service.departments),
             holders=list(self._policy.holders_of(case.service)),
-            cause=event or "",
+            cause=cause,
             cause_id=cause_id,
             requested_at=case.changed_at,
             deadline=case.changed_at + service.deadline_hours * HOUR_MS,
