@@ -3,6 +3,9 @@
 A case that ended waits here for its keys to be shredded, with its row in ``deletions``, which
 stays: a case that is there never comes back. Personal fields are sealed; times are milliseconds
 since 1970.
+
+A case that a restriction holds, or that a claim keeps (``sinks.ledger.holds``), does not end by
+itself or with its group: those who look for such cases do not find it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,9 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from privacy.lifecycle import CaseState
-from sinks.ledger.tables import case_keys, cases, deletions
+from sinks.ledger.tables import case_keys, cases, deletions, holds
 
-_CHANGING = ("state", "changed_at", "due_at", "further")
+_CHANGING = ("state", "changed_at", "due_at", "further", "held")
+_CORRECTED = ("subject", "sealed", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Case:
     """One case. ``sealed`` are its personal fields, base64 of what the topics carry.
 
     ``settings`` are the fields that are not personal; ``further`` names the notice on which further
-    processing was consented to; at ``due_at`` its state ends by itself.
+    processing was consented to; at ``due_at`` its state ends by itself. ``held`` is the restriction
+    under which it is stored and nothing else is done with it (Art. 18 GDPR).
     """
 
     case_id: str
@@ -39,6 +44,7 @@ class Case:
     sealed: Mapping[str, str] = field(repr=False)
     settings: Mapping[str, str] = field(repr=False)
     further: Mapping[str, str] | None
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +79,25 @@ def locked(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]
 def in_group(
     connection: Connection, service: str, group_id: str, state: CaseState, limit: int
 ) -> list[Case]:
-    """Return up to ``limit`` cases of a group in a state, locked likewise."""
-    return _locked(connection, *_group(service, group_id, state), limit=limit)
+    """Return up to ``limit`` cases of a group in a state that may end, locked likewise."""
+    return _locked(connection, *_group(service, group_id, state), *_MAY_END, limit=limit)
 
 
-def of_subject(connection: Connection, subject: str, services: Collection[str]) -> list[Case]:
-    """Return the cases of a person that are open, of some services, locked likewise."""
-    some = cases.c.service.in_(services), cases.c.state == CaseState.OPEN
+def of_subject(
+    connection: Connection, subject: str, services: Collection[str], *, held: bool = False
+) -> list[Case]:
+    """Return the cases of a person that are open, of some services, locked likewise.
+
+    Those under a restriction only if ``held``.
+    """
+    some = [cases.c.service.in_(services), cases.c.state == CaseState.OPEN]
+    if not held:
+        some.append(_FREE)
     return _locked(connection, cases.c.subject == subject, *some)
 
 
 def of_subjects(connection: Connection, subjects: Collection[str]) -> Mapping[str, Sequence[Case]]:
-    """Return the cases of about a thousand people that have not ended, by subject, the oldest first."""
+    """Return the cases of about a thousand people that have not ended, by subject, in order."""
     query = select(cases).where(cases.c.subject.in_(subjects), cases.c.state != CaseState.ENDED)
     ordered = query.order_by(cases.c.received_at, cases.c.case_id)
     found: dict[str, list[Case]] = {each: [] for each in subjects}
@@ -95,14 +108,14 @@ def of_subjects(connection: Connection, subjects: Collection[str]) -> Mapping[st
 
 def waiting(connection: Connection, service: str, group_id: str, limit: int) -> list[Case]:
     """Return up to ``limit`` cases of a group that have waited longest, in order and locked."""
-    query = select(cases).where(*_group(service, group_id, CaseState.WAITING))
+    query = select(cases).where(*_group(service, group_id, CaseState.WAITING), _FREE)
     first = query.order_by(cases.c.received_at, cases.c.case_id).limit(limit).with_for_update()
     return [_case(row) for row in connection.execute(first).mappings()]
 
 
 def due(connection: Connection, at: int, limit: int) -> list[Case]:
     """Return up to ``limit`` cases whose state ends by itself at ``at`` or before, locked."""
-    return _locked(connection, cases.c.due_at.is_not(None), cases.c.due_at <= at, limit=limit)
+    return _locked(connection, *_due(at), limit=limit)
 
 
 def services(connection: Connection) -> set[str]:
@@ -112,26 +125,31 @@ def services(connection: Connection) -> set[str]:
 
 def is_due(connection: Connection, at: int) -> bool:
     """Tell whether a case's state ends by itself at ``at`` or before."""
-    query = select(cases.c.case_id).where(cases.c.due_at.is_not(None), cases.c.due_at <= at)
+    query = select(cases.c.case_id).where(*_due(at))
     return connection.execute(query.limit(1)).first() is not None
 
 
-def count(connection: Connection, service: str, group_id: str, state: CaseState) -> int:
-    """Return how many cases of a group are in a state."""
-    query = select(func.count()).select_from(cases).where(*_group(service, group_id, state))
-    return connection.scalar(query) or 0
+def count(
+    connection: Connection,
+    service: str,
+    group_id: str,
+    state: CaseState,
+    *,
+    may_end: bool = False,
+) -> int:
+    """Return how many cases of a group are in a state; ``may_end``: that ``in_group`` finds."""
+    some = [*_group(service, group_id, state), *(_MAY_END if may_end else ())]
+    return connection.scalar(select(func.count()).select_from(cases).where(*some)) or 0
 
 
 def move(connection: Connection, changed: Sequence[Case]) -> None:
-    """Keep what may change of cases: the state, since and until when, and further processing."""
-    if changed:
-        rows = [asdict(each) for each in changed]
-        connection.execute(
-            update(cases)
-            .where(cases.c.case_id == bindparam("_case"))
-            .values({name: bindparam(name, type_=cases.c[name].type) for name in _CHANGING}),
-            [{"_case": each["case_id"], **{k: each[k] for k in _CHANGING}} for each in rows],
-        )
+    """Keep what may change of cases: the state, since and until when, further processing, hold."""
+    _change(connection, changed, _CHANGING)
+
+
+def correct(connection: Connection, changed: Sequence[Case]) -> None:
+    """Keep what was rectified (S18): the fields, and whose case it is."""
+    _change(connection, changed, _CORRECTED)
 
 
 def end(connection: Connection, ended: Sequence[Deletion]) -> None:
@@ -158,6 +176,28 @@ def coming(connection: Connection, case_ids: Collection[str]) -> set[str]:
         return set()
     known = connection.scalars(select(cases.c.case_id).where(cases.c.case_id.in_(case_ids)))
     return with_keys(connection, case_ids) - set(known) - deleted(connection, case_ids)
+
+
+_CLAIMED = select(holds.c.case_id).where(holds.c.case_id == cases.c.case_id).exists()
+_FREE = cases.c.held.is_(None)
+_MAY_END = _FREE, ~_CLAIMED
+
+
+def _change(connection: Connection, changed: Sequence[Case], names: Sequence[str]) -> None:
+    if changed:
+        connection.execute(
+            update(cases)
+            .where(cases.c.case_id == bindparam("_case"))
+            .values({name: bindparam(name, type_=cases.c[name].type) for name in names}),
+            [
+                {"_case": each.case_id, **{name: getattr(each, name) for name in names}}
+                for each in changed
+            ],
+        )
+
+
+def _due(at: int) -> Sequence[Any]:
+    return cases.c.due_at.is_not(None), cases.c.due_at <= at, *_MAY_END
 
 
 def _group(service: str, group_id: str, state: CaseState) -> tuple[Any, Any, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    delete,
     insert,
     select,
     tuple_,
@@ -166,6 +167,17 @@ def export(connection: Connection, site: str) -> Iterator[ConsentChange]:
     """Yield the changes of all visitors of a site, each visitor's together and the oldest first."""
     everyone = _HISTORY.where(consent_changes.c.site == site)
     return _changes(connection, everyone.execution_options(yield_per=1_000))
+
+
+def forget(connection: Connection, site: str, visitor: str) -> None:
+    """Delete all that is known of a visitor of a site (S20).
+
+    To be called when their withdrawals are effective: what they sent for removal names nobody then.
+    """
+    for table in (consents, consent_changes):
+        connection.execute(delete(table).where(table.c.site == site, table.c.visitor == visitor))
+    mine = withdrawals.c.site == site, withdrawals.c.visitor == visitor
+    connection.execute(update(withdrawals).where(*mine).values(visitor=None))
 
 
 _HISTORY = (

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from privacy.certificate import Outcome, Receipt
-from sinks.ledger import keys
+from sinks.ledger import holds, keys
 from sinks.ledger.cases import Deletion
 from sinks.ledger.tables import case_keys, cases, deletions, receipts
 from sinks.ledger.upsert import insert
@@ -79,6 +79,7 @@ def shred(connection: Connection, case_ids: Collection[str], at: int) -> None:
     """Delete cases and their keys."""
     keys.shred(connection, case_ids)
     connection.execute(delete(cases).where(cases.c.case_id.in_(case_ids)))
+    holds.forget_deferred(connection, case_ids)
     _note(connection, deletions.c.shredded_at, case_ids, at)
 
 

@@ -1,11 +1,16 @@
-"""Wrapped keys of cases, and who asked for which (S2). Times are milliseconds since 1970."""
+"""Wrapped keys of cases, and who asked for which (S2). Times are milliseconds since 1970.
+
+Requests of a person's rights, and demands on holders outside, have keys of the same kind, under
+their own ids (S17 to S21).
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, text, update
 
-from sinks.ledger.tables import case_keys, cases, deletions, key_uses
+from sinks.ledger.tables import case_keys, cases, deletions, demands, key_uses, requests
 from sinks.ledger.upsert import insert
 
 GIVEN, REFUSED = "given", "refused"
@@ -21,7 +26,37 @@ class Use:
     outcome: str
 
 
-_CAME = select(cases.c.case_id).where(cases.c.case_id == case_keys.c.case_id).exists()
+class Kind(StrEnum):
+    """What a key is of."""
+
+    CASE = "case"
+    REQUEST = "request"
+    DEMAND = "demand"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a key is of: a case of a service, a request, or a demand on holders.
+
+    ``held``: the case is under a restriction, and the rights engine alone may open it.
+    """
+
+    kind: Kind
+    service: str | None = None
+    held: bool = False
+    holders: Sequence[str] = ()
+
+
+# A key whose owner is here, and not done with.
+_CAME = or_(
+    select(cases.c.case_id).where(cases.c.case_id == case_keys.c.case_id).exists(),
+    select(requests.c.request_id)
+    .where(requests.c.request_id == case_keys.c.case_id, requests.c.closed_at.is_(None))
+    .exists(),
+    select(demands.c.demand_id)
+    .where(demands.c.demand_id == case_keys.c.case_id, demands.c.shredded_at.is_(None))
+    .exists(),
+)
 
 
 def share(connection: Connection) -> None:
@@ -79,6 +114,24 @@ def services_of(connection: Connection, case_ids: Collection[str]) -> dict[str, 
     return {row.case_id: row.service for row in connection.execute(query)}
 
 
+def owners_of(connection: Connection, ids: Collection[str]) -> dict[str, Owner]:
+    """Return what those of about a thousand ids are that have a key and are here."""
+    some = select(case_keys.c.case_id).where(case_keys.c.case_id.in_(ids))
+    with_key = list(connection.scalars(some.distinct()))
+    known = select(cases.c.case_id, cases.c.service, cases.c.held)
+    found = {
+        row.case_id: Owner(Kind.CASE, service=row.service, held=row.held is not None)
+        for row in connection.execute(known.where(cases.c.case_id.in_(with_key)))
+    }
+    asked = select(requests.c.request_id).where(requests.c.request_id.in_(with_key))
+    found |= dict.fromkeys(connection.scalars(asked), Owner(Kind.REQUEST))
+    demanded = select(demands.c.demand_id, demands.c.service, demands.c.holders)
+    return found | {
+        row.demand_id: Owner(Kind.DEMAND, service=row.service, holders=row.holders)
+        for row in connection.execute(demanded.where(demands.c.demand_id.in_(with_key)))
+    }
+
+
 def after(
     connection: Connection, department: str, case_id: str, limit: int
 ) -> Sequence[tuple[str, bytes]]:
@@ -109,14 +162,17 @@ def shred(connection: Connection, case_ids: Collection[str]) -> None:
 
 
 def orphans(connection: Connection, since: int, before: int, limit: int) -> list[str]:
-    """Return up to ``limit`` cases whose key was made in that time, and that never came."""
+    """Return up to ``limit`` ids whose key was made in that time, and that nothing here has.
+
+    They never came, or came again when they were done with.
+    """
     made = case_keys.c.made_at >= since, case_keys.c.made_at < before
     query = select(case_keys.c.case_id).where(*made, ~_CAME)
     return list(connection.scalars(query.distinct().limit(limit)))
 
 
 def shred_orphans(connection: Connection, case_ids: Collection[str]) -> None:
-    """Delete the keys of those of about a thousand cases that still did not come."""
+    """Delete the keys of those of about a thousand ids that still nothing here has."""
     connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids), ~_CAME))
 
 

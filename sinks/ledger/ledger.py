@@ -24,6 +24,9 @@ _PASSING = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
+# Tables from which keys and sealed contents are deleted.
+_PERSONAL = "case_keys, cases, requests, demands, demand_answers, answers"
+
 
 class LedgerError(RuntimeError):
     """Raised while the ledger cannot be read or written; nothing of the transaction is kept.
@@ -121,7 +124,7 @@ class Ledger:
         given up to be overwritten, and its log keeps them until it is recycled. Raise LedgerError.
         """
         with self._line, _errors_without_values():
-            return scrub(self._engine, "(TRUNCATE FALSE) case_keys, cases")
+            return scrub(self._engine, f"(TRUNCATE FALSE) {_PERSONAL}")
 
     def close(self) -> None:
         """Let go of the database."""

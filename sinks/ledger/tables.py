@@ -6,8 +6,8 @@ Times are milliseconds since 1970 unless said otherwise.
 from typing import Any
 
 from sqlalchemy import (
-    DOUBLE_PRECISION,
     JSON,
+    REAL,
     BigInteger,
     Column,
     Integer,
@@ -182,6 +182,7 @@ cases = Table(
     _must("sealed", JSON),  # by field, base64
     _must("settings", JSON),
     Column("further", JSON(none_as_null=True)),
+    Column("held", Text),  # by which restriction; none: free
 )
 
 # What cases may belong to and end with: contests, events, surveys, vacancies.
@@ -249,6 +250,133 @@ unsubscribed = Table(
     _must("at", BigInteger),
 )
 
+# What people asked of their rights. Without personal data once it is closed.
+requests = Table(
+    "requests",
+    METADATA,
+    _key("request_id", Text),
+    _must("right", Text),
+    Column("ground", Text),
+    _must("site", Text),
+    _must("language", Text),
+    Column("subject", Text),
+    _must("has_visitor", Integer),
+    _must("state", Text),
+    _must("received_at", BigInteger),
+    Column("confirmed_at", BigInteger),
+    Column("confirmed_by", Text),
+    _must("deadline", BigInteger),
+    Column("extended_because", Text),
+    Column("planned_at", BigInteger),
+    Column("verdict", Text),
+    Column("refused", JSON(none_as_null=True)),
+    Column("answered_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("due_at", BigInteger),  # none: it does not wait for a time
+    Column("policy_version", Text),
+    Column("sealed", LargeBinary),
+)
+
+# The plan of each request: what is done, in this order, and when it was.
+request_commands = Table(
+    "request_commands",
+    METADATA,
+    _key("request_id", Text),
+    _key("number", Integer),
+    _must("act", Text),
+    _must("target", Text),
+    Column("done_at", BigInteger),
+    Column("outcome", Text),
+)
+
+# Restrictions of persons, and claims that keep a case.
+holds = Table(
+    "holds",
+    METADATA,
+    _key("hold_id", Text),
+    _must("kind", Text),
+    Column("subject", Text),
+    Column("site", Text),
+    Column("visitor", Text),
+    Column("case_id", Text),  # of a claim
+    _must("ground", Text),
+    _must("since", BigInteger),
+)
+
+# Service events that wait for the end of a hold.
+deferred = Table(
+    "deferred",
+    METADATA,
+    _key("case_id", Text),
+    _key("number", Integer),
+    _must("event", JSON),
+)
+
+# Who was erased when: what was received before that ends at once, whenever it comes.
+suppressed = Table(
+    "suppressed",
+    METADATA,
+    _key("subject", Text),
+    _must("at", BigInteger),
+    _must("request_id", Text),
+)
+
+# What holders outside are asked to do for a request.
+demands = Table(
+    "demands",
+    METADATA,
+    _key("demand_id", Text),
+    _must("request_id", Text),
+    _must("kind", Text),
+    _must("case_id", Text),
+    _must("service", Text),
+    _must("holders", JSON),
+    _must("requested_at", BigInteger),
+    _must("deadline", BigInteger),
+    Column("sealed", LargeBinary),
+    Column("announced_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("shredded_at", BigInteger),
+)
+
+# What each holder said became of a demand, and of an export what it holds.
+demand_answers = Table(
+    "demand_answers",
+    METADATA,
+    _key("demand_id", Text),
+    _key("holder", Text),
+    _must("outcome", Text),
+    _must("at", BigInteger),
+    Column("content", LargeBinary),
+)
+
+# Files that requesters fetch once, by the hash of the token that opens them.
+answers = Table(
+    "answers",
+    METADATA,
+    _key("answer_id", Text),
+    _must("request_id", Text),
+    _must("name", Text),
+    _must("media_type", Text),
+    Column("sealed", LargeBinary),  # none: taken, or expired
+    _must("made_at", BigInteger),
+    _must("expires_at", BigInteger),
+    Column("taken_at", BigInteger),
+)
+
+# What is to be done to visitors' facts in ClickHouse, for many requests at a time.
+visitor_facts = Table(
+    "visitor_facts",
+    METADATA,
+    _key("request_id", Text),
+    _key("number", Integer),
+    _must("act", Text),
+    _must("site", Text),
+    Column("visitor", Text),
+    _must("asked_at", BigInteger),
+    Column("done_at", BigInteger),
+)
+
 # Every policy that was in force.
 policies = Table(
     "policies",
@@ -283,7 +411,7 @@ profile_interests = Table(
     METADATA,
     _key("pseudonym", Text),
     _key("interest", Text),
-    _must("weight", DOUBLE_PRECISION),
+    _must("weight", REAL),
     _must("last_day", Integer),
 )
 
@@ -302,5 +430,5 @@ profile_affinities = Table(
     METADATA,
     _key("interest", Text),
     _key("other", Text),
-    _must("similarity", DOUBLE_PRECISION),
+    _must("similarity", REAL),
 )

@@ -40,6 +40,12 @@ def among(connection: Connection, list_: str, subjects: Collection[str]) -> set[
     return set(connection.scalars(query))
 
 
+def of_subject(connection: Connection, subject: str) -> Mapping[str, int]:
+    """Return the lists a person unsubscribed from, and when (S17)."""
+    mine = select(unsubscribed.c.list, unsubscribed.c.at).where(unsubscribed.c.subject == subject)
+    return {row.list: row.at for row in connection.execute(mine.order_by(unsubscribed.c.list))}
+
+
 def count(connection: Connection) -> Mapping[str, int]:
     """Return how many unsubscribed, by list."""
     query = select(unsubscribed.c.list, func.count().label("people")).group_by(unsubscribed.c.list)

@@ -1,0 +1,28 @@
+"""Who was erased when, by subject id (S20): what was received before that is no new submission.
+
+A replay, a retry or a late form ends at once; what the person sends later counts. Times are
+milliseconds since 1970.
+"""
+
+from sqlalchemy import Connection, select
+
+from sinks.ledger.tables import suppressed
+from sinks.ledger.upsert import insert
+
+
+def put(connection: Connection, subject: str, at: int, request_id: str) -> None:
+    """Keep that a person was erased; of two times the later."""
+    new = insert(connection, suppressed).values(subject=subject, at=at, request_id=request_id)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=list(suppressed.primary_key),
+            set_={name: new.excluded[name] for name in ("at", "request_id")},
+            where=suppressed.c.at < new.excluded.at,
+        )
+    )
+
+
+def ends(connection: Connection, subject: str, received_at: int) -> bool:
+    """Tell whether a submission received then is of before the person's erasure."""
+    erased_at = connection.scalar(select(suppressed.c.at).where(suppressed.c.subject == subject))
+    return erased_at is not None and received_at <= erased_at
