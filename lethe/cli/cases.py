@@ -65,34 +65,11 @@ def cases(
 
 def present(settings: "Settings", department: str, token_file: Path | None) -> "Mapping[str, Case]":
     """Return a department's cases by id, opened. Raise SettingsError and OSError."""
-    from kafka.errors import KafkaError
+    from lethe.case_reader import CaseReader
+    from lethe.cli.readers import reading
 
-    from lethe.case_keys import KeysUnavailableError
-    from lethe.case_reader import CaseReader, CasesRefusedError
-    from streams.keys import tokens
-    from streams.settings import SettingsError
-
-    file = token_file or settings.secrets / tokens.FOLDER / department
-    token = file.read_text().strip()
-    options: dict[str, Any] = dict(settings.kafka.python_options)
-    try:
-        with CaseReader(
-            settings.kafka.bootstrap,
-            department,
-            keys_url=f"http://{settings.keys.host}:{settings.keys.port}",
-            token=token,
-            prefix=settings.kafka.prefix,
-            **options,
-        ) as reader:
-            return reader.present()
-    except KeysUnavailableError as error:
-        raise SettingsError(f"{error}; see lethe keys serve") from None
-    except CasesRefusedError as error:
-        raise SettingsError(str(error)) from None
-    except KafkaError as error:
-        raise SettingsError(
-            f"no broker answers at {settings.kafka.bootstrap}: {type(error).__name__}"
-        ) from None
+    with reading(CaseReader, settings, department, token_file) as reader:
+        return reader.present()
 
 
 def _lines(fields: "Mapping[str, str]") -> str:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {
     "aiohttp", "clickhouse_driver", "confluent_kafka", "faust", "numpy", "pyarrow", "pydantic",
     "rich", "scipy", "sqlalchemy", "structlog", "typer",
@@ -31,14 +33,18 @@ def test_lethe_alone_imports_not_even_kafka() -> None:
     assert not modules_after("import lethe") & (HEAVY | {"kafka", "fastavro", "cryptography"})
 
 
-def test_case_reader_imports_nothing_of_the_pipeline() -> None:
-    found = modules_after("from lethe import CaseReader")
+@pytest.mark.parametrize("reader", ["CaseReader", "LetterReader"])
+def test_readers_import_nothing_of_the_pipeline(reader: str) -> None:
+    found = modules_after(f"from lethe import {reader}")
     assert {"kafka", "fastavro", "cryptography"} <= found
     assert not found & (HEAVY | {"streams", "privacy"})
 
 
-def test_submit_form_imports_the_standard_library_and_the_rules_alone() -> None:
-    found = modules_after("from lethe import submit_form")
+@pytest.mark.parametrize("call", ["submit_form", "submit_request"])
+def test_what_is_sent_to_the_collector_needs_the_standard_library_and_the_rules_alone(
+    call: str,
+) -> None:
+    found = modules_after(f"from lethe import {call}")
     assert not found & (HEAVY | {"streams", "sinks", "kafka", "fastavro", "cryptography"})
 
 
