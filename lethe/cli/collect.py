@@ -23,20 +23,22 @@ def collect(
     from functools import partial
 
     from lethe.cli.common import errors_told, open_ledger, policy_of, warn_of_unknown_sites
-    from sinks.keys.intake import subject_key, unsubscribe_keys
+    from sinks.keys.intake import profile_key, subject_key, unsubscribe_keys
     from sinks.keys.keks import Keks
     from sinks.keys.vault import Vault
     from streams.collector.consent_store import LedgerConsents
     from streams.collector.forms import Forms
+    from streams.collector.profile import ProfileRoute
     from streams.collector.server import serve
     from streams.logging import configure
     from streams.settings import load
+    from streams.shared import now
 
     configure("collector")
     with errors_told("collect"), ExitStack() as stack:
         settings = load()
         policy = policy_of(settings)
-        consents, forms = None, None
+        consents, forms, profiles = None, None, None
         if policy is not None:
             warn_of_unknown_sites("collect", policy, settings)
             ledger = open_ledger(settings)
@@ -45,6 +47,9 @@ def collect(
             vault = Vault(Keks.under(settings.secrets))
             subject = partial(subject_key, settings.secrets)
             forms = Forms(policy.services, ledger, vault, subject)
+            if policy.profiles is not None:
+                pseudonyms = partial(profile_key, settings.secrets)
+                profiles = ProfileRoute(policy.profiles, ledger, pseudonyms, now)
         asyncio.run(
             serve(
                 settings,
@@ -54,6 +59,7 @@ def collect(
                 consents=consents,
                 forms=forms,
                 links=partial(unsubscribe_keys, settings.secrets),
+                profiles=profiles,
                 ready=lambda address: typer.echo(f"Collector: {address}"),
             )
         )

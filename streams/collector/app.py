@@ -22,6 +22,7 @@ from streams.collector.choices import Choices, require_visitor, signal_of
 from streams.collector.consent_store import Consents
 from streams.collector.door import SERVICE, Door
 from streams.collector.forms import Forms, require_no_files
+from streams.collector.profile import ProfileRoute
 from streams.collector.refusal import Refusal, Why
 from streams.collector.unsubscribe import Unsubscribing
 from streams.metrics import COLLECTOR_EVENTS, COLLECTOR_PENDING
@@ -40,7 +41,8 @@ class Collector:
     ``clock`` returns milliseconds since 1970, ``new_id`` a UUID for what brings none. Without a
     ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
     knows what was chosen: it answers 503 to who asks. Without ``forms`` there are no services,
-    without ``links``, the keys that sign them, or lists no links to unsubscribe.
+    without ``links``, the keys that sign them, or lists no links to unsubscribe, without
+    ``profiles`` no ``/v1/profile``.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Collector:
         consents: Consents | None = None,
         forms: Forms | None = None,
         links: Callable[[], Keys] | None = None,
+        profiles: ProfileRoute | None = None,
     ) -> None:
         self._settings = settings.collector
         self._events = settings.topic("tracking-events")
@@ -67,6 +70,7 @@ class Collector:
         self._forms = forms
         self._submissions = settings.topic("form-submissions")
         self._door = Door(settings)
+        self._profiles = profiles
         self._links = None
         if policy is not None and policy.lists and links is not None:
             self._links = Unsubscribing(
@@ -94,6 +98,7 @@ class Collector:
                 web.options("/v1/consent", door.preflight("GET, HEAD, POST")),
                 web.post("/v1/forms/{service}", door.handler(self._take_form)),
                 web.options("/v1/forms/{service}", door.preflight("POST")),
+                *(() if self._profiles is None else self._profiles.routes(door)),
                 *(() if self._links is None else self._links.routes()),
                 *pages.routes(self._document(), self._readiness),
             ]
@@ -197,7 +202,12 @@ class Collector:
 
     def _document(self) -> dict[str, Any]:
         services = {} if self._forms is None else self._forms.services
-        return openapi.document(self._settings.max_body, services, links=self._links is not None)
+        return openapi.document(
+            self._settings.max_body,
+            services,
+            links=self._links is not None,
+            profiles=self._profiles is not None,
+        )
 
     async def _readiness(self) -> dict[str, bool]:
         async with self._probing:  # however many ask, one thread looks

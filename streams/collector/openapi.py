@@ -67,9 +67,13 @@ answered in the same way however often it comes. Neither key, origin nor cookie 
 
 
 def document(
-    max_body: int, services: Mapping[str, Service] = MappingProxyType({}), *, links: bool = False
+    max_body: int,
+    services: Mapping[str, Service] = MappingProxyType({}),
+    *,
+    links: bool = False,
+    profiles: bool = False,
 ) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document; ``max_body`` in bytes, ``links``: there are any."""
+    """Return the OpenAPI 3.1 document; ``max_body`` in bytes, the others: whether there are any."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,6 +90,7 @@ def document(
                 f"/v1/forms/{name}": {"post": _fill_in(name, services[name], max_body)}
                 for name in services
             },
+            **({"/v1/profile": {"get": _suggest()}} if profiles else {}),
             **({"/v1/unsubscribe/{token}": _leave()} if links else {}),
             "/healthz": {"get": _plain("The process is alive", "application/json")},
             "/readyz": {"get": _ready()},
@@ -121,6 +126,12 @@ def document(
                     },
                     epoch={"type": "integer", "minimum": 0},
                 ),
+                "Profile": _object(
+                    cities=_list(country=_SAID, city=_SAID),
+                    interests=_list(name=_SAID, title=_SAID),
+                    content={"type": "array", "items": _SAID},
+                    contacts=_list(title=_SAID, contact=_SAID),
+                ),
                 "Begun": _object(case_id={"type": "string", "format": "uuid"}),
                 "Refused": _object(error={"type": "string"}),
                 "Problems": _object(
@@ -155,6 +166,7 @@ def _many(name: str) -> dict[str, Any]:
 
 
 _COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}
+_SAID = {"type": "string"}
 _IDS = {"type": "array", "items": {"type": "string"}}
 _EPOCH = {"type": "integer", "minimum": 1}
 _TEXT = {"type": ["string", "null"]}
@@ -238,6 +250,24 @@ def _ask() -> dict[str, Any]:
             **_refused(_ASKED),
         },
     }
+
+
+def _suggest() -> dict[str, Any]:
+    responses = {
+        "200": {"description": "Empty lists without consent", "content": _content("Profile")}
+    }
+    return {
+        **_ask(),
+        "operationId": "tellProfile",
+        "summary": "Ask what a visitor who agreed to a profile is interested in",
+        "description": "Cities regularly visited, interests, pages and contacts to suggest. Of who "
+        "did not agree, and of who is not known, every list is empty.",
+        "responses": {**responses, **_refused(_ASKED - {Why.NOT_STORED} | {Why.NO_KEYS})},
+    }
+
+
+def _list(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": _object(**properties)}
 
 
 def _fill_in(name: str, service: Service, max_body: int) -> dict[str, Any]:

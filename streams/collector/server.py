@@ -11,6 +11,7 @@ from sinks.salts import Salts
 from streams.collector.app import Collector
 from streams.collector.consent_store import Consents
 from streams.collector.forms import Forms
+from streams.collector.profile import ProfileRoute
 from streams.listen import listen
 from streams.settings import Settings
 
@@ -24,6 +25,7 @@ async def serve(
     consents: Consents | None = None,
     forms: Forms | None = None,
     links: Callable[[], Keys] | None = None,
+    profiles: ProfileRoute | None = None,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run until SIGINT or SIGTERM; ``ready`` is called with the address once it listens.
@@ -47,6 +49,7 @@ async def serve(
         consents=consents,
         forms=forms,
         links=links,
+        profiles=profiles,
     )
     try:
         await listen(collector.application(), host, port, ready)
