@@ -51,6 +51,8 @@ class Reason(StrEnum):
     UNKNOWN_CASE = "unknown_case"
     CASE_ENDED = "case_ended"
     ILLEGAL_TRANSITION = "illegal_transition"
+    # It is about a request that nobody made.
+    UNKNOWN_REQUEST = "unknown_request"
     # A holder says it in another's name.
     WRONG_HOLDER = "wrong_holder"
     # A value is left out, and the event goes on.

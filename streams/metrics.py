@@ -119,6 +119,24 @@ DELETIONS_OVERDUE = Gauge(
     ["holder"],
     registry=REGISTRY,
 )
+REQUESTS_DECIDED = Counter(
+    "lethe_requests_decided",
+    "Requests of people about their data, by right and what was decided.",
+    ["right", "verdict"],
+    registry=REGISTRY,
+)
+REQUESTS_ANSWERED = Counter(
+    "lethe_requests_answered", "Requests that are done and answered.", ["right"], registry=REGISTRY
+)
+REQUEST_STEPS_FAILED = Counter(
+    "lethe_request_steps_failed",
+    "Steps of requests that failed and are tried again, by the step; should stay 0.",
+    ["step"],
+    registry=REGISTRY,
+)
+REQUESTS_OVERDUE = Gauge(
+    "lethe_requests_overdue", "Requests past their deadline (Art. 12(3)).", registry=REGISTRY
+)
 RAW_OLDEST_SECONDS = Gauge(
     "lethe_raw_oldest_seconds",
     "Age of the oldest message with a full address that was just read; alarm at 450.",

@@ -77,6 +77,12 @@ def all(connection: Connection) -> list[Hold]:  # noqa: A001 - read as holds.all
     return _holds(connection)
 
 
+def restrictions(connection: Connection, hold_ids: Collection[str]) -> set[str]:
+    """Return those of ``hold_ids`` that are restrictions in force."""
+    mine = holds.c.hold_id.in_(hold_ids), holds.c.kind == Kind.RESTRICTION
+    return set(connection.scalars(select(holds.c.hold_id).where(*mine)))
+
+
 def claims(connection: Connection, case_ids: Collection[str]) -> set[str]:
     """Return those of ``case_ids`` that a claim keeps."""
     mine = holds.c.case_id.in_(case_ids), holds.c.kind == Kind.CLAIM
@@ -91,6 +97,12 @@ def hold_cases(connection: Connection, subject: str, hold_id: str) -> list[str]:
         .values(held=hold_id)
     )
     return sorted(connection.scalars(free.returning(cases.c.case_id)))
+
+
+def held(connection: Connection, case_ids: Collection[str]) -> set[str]:
+    """Return those of ``case_ids`` that a restriction holds."""
+    query = select(cases.c.case_id).where(cases.c.case_id.in_(case_ids), cases.c.held.is_not(None))
+    return set(connection.scalars(query))
 
 
 def release_cases(connection: Connection, hold_id: str) -> list[str]:

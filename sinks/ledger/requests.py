@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from sinks.ledger import keys
-from sinks.ledger.tables import request_commands, requests
+from sinks.ledger.tables import holds, request_commands, requests
 from sinks.ledger.upsert import insert
 
 
@@ -205,11 +205,16 @@ def answered(connection: Connection, request_ids: Collection[str], at: int) -> N
 
 
 def to_shred(connection: Connection, before: int, limit: int = 1_000) -> list[str]:
-    """Return requests that were answered before a time and still have their key and content."""
+    """Return requests that were answered before a time and still have their key and content.
+
+    Not a restriction in force: its subject is to be told before it is lifted (Art. 18(3)).
+    """
+    in_force = select(holds.c.hold_id).where(holds.c.hold_id == requests.c.request_id)
     query = select(requests.c.request_id).where(
         requests.c.answered_at < before,
         requests.c.answered_at.is_not(None),
         requests.c.closed_at.is_(None),
+        ~in_force.exists(),
     )
     return list(connection.scalars(query.order_by(requests.c.answered_at).limit(limit)))
 

@@ -55,3 +55,11 @@ Outside = Callable[[Doing], Done | Later]
 
 Handlers = Mapping[Act, Handler]
 Outsides = Mapping[Act, Outside]
+
+_SOONEST_MS, _LATEST_MS = 500, 600_000
+
+
+def look_again(doing: Doing) -> Later:
+    """Return when to look again for what others do: the longer it takes, the later."""
+    waited = doing.at - (doing.request.planned_at or doing.at)
+    return Later(doing.at + min(max(waited // 4, _SOONEST_MS), _LATEST_MS))

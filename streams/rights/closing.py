@@ -1,0 +1,58 @@
+"""The end of requests: nobody confirmed them, nobody fetched the answer, or all is said (S24).
+
+refuse   what was not confirmed in time: who asked has not shown who they are (Art. 12(6))
+expire   answers that were not fetched
+shred    keys and contents of what was answered some days ago, once letters had time to be read
+forget   who asked, when it is not counted any more
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from privacy.policy import Policy
+from privacy.rights.plan import RefusalReason, refuse
+from sinks.ledger import answers, requests
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.requests import State
+from streams.rights.lane import HOUR_MS, MONTH_MS
+from streams.rights.plans import keep
+
+AT_ONCE = 500
+
+_log = structlog.get_logger()
+
+
+class Closing:
+    """Looks whenever it is asked to. One thread; several may work on one ledger."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, clock: Callable[[], int]) -> None:
+        """Take ``clock`` to tell the milliseconds since 1970."""
+        if policy.rights is None:
+            raise ValueError("the policy has no rights")
+        self._policy = policy
+        self._letter_ms = policy.rights.letter_hours * HOUR_MS
+        self._ledger = ledger
+        self._clock = clock
+        # What was deleted is gone when the log is emptied; an earlier life may have died before.
+        self._scrub = True
+
+    def look(self) -> bool:
+        """Take up to AT_ONCE requests each way, and tell whether there may be more."""
+        at = self._clock()
+        with self._ledger.reading() as connection:  # most of the time there is nothing
+            unconfirmed = requests.unconfirmed(connection, at, AT_ONCE)
+            over = requests.to_shred(connection, at - self._letter_ms, AT_ONCE)
+        with self._ledger.transaction() as connection:
+            for each in requests.lock(connection, unconfirmed).values():
+                if each.state is State.UNCONFIRMED:
+                    plan = refuse(RefusalReason.IDENTITY_NOT_SHOWN)
+                    keep(connection, each, plan, at, self._policy)
+            expired = answers.expire(connection, at)
+            requests.close(connection, over, at)
+            requests.forget_subjects(connection, at - MONTH_MS)
+        if self._scrub or expired or over:
+            self._scrub = not self._ledger.checkpoint()
+            if self._scrub:
+                _log.warning("checkpoint_blocked")
+        return AT_ONCE in {len(unconfirmed), len(over)}
