@@ -17,11 +17,24 @@ from privacy.unsubscribe import KEPT
 
 FORMAT = "lethe-deletion/1"
 
+ERASURE = "erasure"
+"""The cause of a deletion that the person asked for (S20; Art. 17 GDPR); its id is the request's."""
+
 # What was done, in this order, and what that means to a reader.
 STEPS: Mapping[str, str] = {
     "shredded": "keys of the case destroyed, and its row in the ledger deleted",
     "unreadable": "the ledger scrubbed of what was left of them",
     "announced": "copies in topics deleted, and every holder told",
+}
+
+# What stays of whom a deletion is about, by its cause, in plain words.
+_KEPT: Mapping[str, Sequence[str]] = {
+    ServiceEvent.UNSUBSCRIBED: [KEPT],
+    ERASURE: [
+        "a keyed hash of the address, if one was given, with the moment of this erasure,"
+        " so that nothing sent before it is taken in when it comes late",
+        f"for each mailing list the person was on: {KEPT}",
+    ],
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,7 +162,7 @@ def certificate(
             for name in sorted(deleted.holders)
         ],
         "checks": [{"what": each.what, "how": each.how, "at": _moment(each.at)} for each in checks],
-        "kept": [KEPT] if deleted.cause == ServiceEvent.UNSUBSCRIBED else [],
+        "kept": _KEPT.get(deleted.cause, []),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from privacy.certificate import ERASURE
 from privacy.lifecycle import LIFE_CYCLES, CaseState, ServiceEvent, step
 from privacy.outcome import Reason
 from privacy.policy import Policy, Service
@@ -21,8 +22,6 @@ from streams.cases.records import case_record, notice_record, subscribed_record
 from streams.ids import made_id
 
 HOUR_MS = 3_600_000
-ERASURE = "erasure"
-"""The cause of a deletion that the person asked for; its id is the request's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,10 @@ class Transitions:
         ended = replace(case, state=CaseState.ENDED, changed_at=at, due_at=None)
         service = self._policy.services[case.service]
         return Change(ended, (), self._deletion(ended, service, ERASURE, request_id))
+
+    def told(self, case: Case) -> list[Message]:
+        """Return what tells the departments of a case as it is, once more."""
+        return list(self._told(case, self._policy.services[case.service]))
 
     def timeout(self, case: Case) -> ServiceEvent:
         """Return the event that ends the present state of a case by itself."""

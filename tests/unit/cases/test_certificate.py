@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from privacy.certificate import (
+    ERASURE,
     STEPS,
     Check,
     Deleted,
@@ -85,6 +86,14 @@ def test_of_who_unsubscribed_it_says_what_stays() -> None:
     assert "keyed hash of the address" in content["kept"][0]
     assert f"What stays\n  {content['kept'][0]}\n" in readable(content)
     assert "What stays" not in readable(made())
+
+
+def test_s20_of_who_was_erased_it_says_what_stays() -> None:
+    content = made(replace(DELETED, cause=ERASURE))
+    suppressed, lists = content["kept"]
+    assert "keyed hash of the address" in suppressed
+    assert "mailing list" in lists
+    assert f"What stays\n  {suppressed}\n  {lists}\n" in readable(content)
 
 
 def test_one_that_is_late_says_so() -> None:
