@@ -13,7 +13,7 @@ from privacy.ads import ProviderName
 from privacy.policy import Covers
 from sinks.consent_barrier import CHANGES, STATE
 from sinks.ledger import dispatchers
-from streams import metrics
+from streams import metrics, profiles
 from streams.delivery.clocks import Clocks
 from streams.delivery.connectors import connector
 from streams.delivery.http import boottime
@@ -57,6 +57,7 @@ def consent(shared: Shared, stop: threading.Event) -> None:
         shared.ledger,
         purposes=tuple(policy.purposes),
         ads=tuple(policy.covering(Covers.ADS)),
+        profiles=profiles.by_consent(shared),
         consumer=shared.consumer("consent"),
         producer=shared.producer("consent"),
     ).run(stop)

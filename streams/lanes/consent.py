@@ -7,7 +7,7 @@ import structlog
 from confluent_kafka import Consumer, Message
 from sqlalchemy import Connection
 
-from privacy.consent import Consent, Decision
+from privacy.consent import Consent, Decision, is_forgetting
 from schemas.codec import encode
 from sinks.consent_barrier import read_change
 from sinks.kafka import BatchProducer
@@ -16,6 +16,7 @@ from sinks.ledger.consents import ConsentChange
 from sinks.ledger.inbox import Position
 from sinks.ledger.ledger import Ledger
 from streams.lanes.ledgered import LedgeredLane, Outcome
+from streams.lanes.profile_erasure import ProfilesByConsent
 
 _log = structlog.get_logger()
 
@@ -36,13 +37,15 @@ class ConsentLane:
         *,
         purposes: Collection[str],
         ads: Collection[str],
+        profiles: ProfilesByConsent | None = None,
         consumer: Consumer,
         producer: BatchProducer,
     ) -> None:
-        """Read ``topic`` and write ``target``."""
+        """Read ``topic`` and write ``target``; ``profiles`` end with the consent to them."""
         self._target = target
         self._purposes = purposes
         self._ads = ads
+        self._profiles = profiles
         self._lane = LedgeredLane(
             self.name, [topic], ledger, self._take, consumer=consumer, producer=producer
         )
@@ -52,25 +55,36 @@ class ConsentLane:
         self._lane.run(stop)
 
     def _take(self, connection: Connection, messages: Sequence[Message]) -> list[Outcome]:
-        """Apply changes in order; one that cannot be read may have been a no, to any purpose."""
+        """Apply changes in order; one that cannot be read may have been a no, to any purpose.
+
+        When an erasure is over, proof and state go, and a tombstone says so (S20).
+        """
         came: list[Outcome] = []
         run: list[tuple[bytes, Position, ConsentChange]] = []
         for message in messages:
             lies = Position(message.topic(), message.partition(), message.offset())
             visitor: bytes = message.key() or b""
             change = _read(message, lies)
-            if change is not None:
+            if change is not None and not is_forgetting(change.purpose, change.decision):
                 run.append((visitor, lies, change))
                 continue
             came += self._record(connection, run)
             run = []
-            came.append(self._deny(connection, message, lies, visitor))
+            if change is None:
+                came.append(self._deny(connection, message, lies, visitor))
+            else:
+                consents.forget(connection, change.site, change.visitor)
+                self._end_profiles(connection, [visitor])
+                came.append(Outcome([outbox.Message(self._target, visitor, None)]))
         return came + self._record(connection, run)
 
     def _record(
         self, connection: Connection, run: Sequence[tuple[bytes, Position, ConsentChange]]
     ) -> list[Outcome]:
         states = consents.record(connection, [change for *_, change in run], ads=self._ads)
+        if (profiles := self._profiles) is not None:
+            ended = [visitor for visitor, _, change in run if profiles.ends(change)]
+            self._end_profiles(connection, ended)
         return [
             self._said(visitor, lies, state)
             for (visitor, lies, _), state in zip(run, states, strict=True)
@@ -92,7 +106,12 @@ class ConsentLane:
             recorded_at=message.timestamp()[1],
             purposes=self._purposes,
         )
+        self._end_profiles(connection, [visitor])
         return self._said(visitor, lies, state)
+
+    def _end_profiles(self, connection: Connection, visitors: Sequence[bytes]) -> None:
+        if self._profiles is not None and visitors:
+            self._profiles.erase(connection, visitors)
 
     def _said(self, visitor: bytes, lies: Position, state: Consent) -> Outcome:
         return Outcome([outbox.Message(self._target, visitor, _state(visitor, state, lies))])

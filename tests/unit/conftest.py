@@ -50,7 +50,9 @@ class Consumer:
         self._positions: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._on_assign: Callable[..., None] | None = None
 
-    def subscribe(self, topics: Sequence[str], on_assign: Callable[..., None]) -> None:
+    def subscribe(
+        self, topics: Sequence[str], on_assign: Callable[..., None] = lambda *_: None
+    ) -> None:
         self._topics, self._on_assign = topics, on_assign
         for place, offset in self._broker.committed.items():
             self._positions[place] = offset

@@ -79,9 +79,8 @@ def event() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def run() -> Run:
-    """Take values along the path; ``raw`` for the raw topic's."""
-    rules = Rules(
+def rules() -> Rules:
+    return Rules(
         {
             "shop.example": SiteRules(frozenset({"utm_source"}), search_terms=False),
             "www.example": SiteRules(frozenset({"q"}), search_terms=True),
@@ -89,6 +88,11 @@ def run() -> Run:
         Map(),
         lambda: Salt(b"0" * 32),
     )
+
+
+@pytest.fixture
+def run(rules: Rules) -> Run:
+    """Take values along the path; ``raw`` for the raw topic's."""
 
     def go(*values: bytes | None, raw: bool = False, choices: Choices | None = None) -> Result:
         rules.choices = choices
