@@ -126,10 +126,10 @@ def enter(service: Service, body: Mapping[str, Any]) -> Form:
 def _tidy(body: Any) -> Any:
     if not isinstance(body, Mapping) or not isinstance(body.get("fields"), Mapping):
         return body
-    return {**body, "fields": {name: _clean(each) for name, each in body["fields"].items()}}
+    return {**body, "fields": {name: clean(each) for name, each in body["fields"].items()}}
 
 
-def _clean(value: object) -> object:
+def clean(value: object) -> object:
     if not isinstance(value, str):
         return value
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip() or None
