@@ -130,6 +130,7 @@ def _tidy(body: Any) -> Any:
 
 
 def clean(value: object) -> object:
+    """Return a text in composed form, without spaces around it; None when it is empty then."""
     if not isinstance(value, str):
         return value
     return unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip() or None

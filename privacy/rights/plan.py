@@ -121,10 +121,25 @@ def plan(asked: Asked, held: Held, policy: Policy) -> Plan:
     direct marketing is never refused (Art. 21(3) GDPR).
     """
     steps = list(dict.fromkeys(_PLANS[asked.right](asked, held, policy)))
+    commands = [*(each for each in steps if isinstance(each, Command)), Command(Act.ANSWER)]
     return Plan(
-        tuple([*(each for each in steps if isinstance(each, Command)), Command(Act.ANSWER)]),
+        tuple(sorted(commands, key=lambda each: _STAGES.get(each.act, 0))),
         tuple(each for each in steps if isinstance(each, Refused)),
     )
+
+
+# What is done at once comes first: nothing of it waits for what others do.
+_STAGES: Mapping[Act, int] = {
+    Act.AWAIT_DEMANDS: 1,
+    Act.AWAIT_REMOVALS: 1,
+    Act.AWAIT_DELETIONS: 1,
+    Act.FORGET_VISITOR: 2,
+    Act.BUNDLE: 3,
+    Act.PORTABLE: 3,
+    Act.TRANSFER: 4,
+    Act.CERTIFY: 4,
+    Act.ANSWER: 5,
+}
 
 
 def refuse(reason: RefusalReason) -> Plan:
@@ -173,7 +188,7 @@ def _erasure(asked: Asked, held: Held, policy: Policy) -> Steps:
         if reason := _kept(case, policy, objected=asked.ground == Ground.OBJECTED):
             refused.append(Refused(case.service, reason))
         else:
-            yield Command(Act.END_CASE, case.case_id)
+            yield from _end(case)
     yield from refused
     yield from (Command(Act.UNSUBSCRIBE, list_) for case in held.cases if (list_ := case.list))
     if held.visitor:
@@ -182,7 +197,6 @@ def _erasure(asked: Asked, held: Held, policy: Policy) -> Steps:
         yield Command(Act.ERASE_PROFILE)
     if held.restricted and not refused:
         yield from _lift(held)
-    yield Command(Act.AWAIT_DELETIONS)
     if held.providers:
         yield Command(Act.AWAIT_REMOVALS)
     if held.visitor:
@@ -255,23 +269,19 @@ def _objection(asked: Asked, held: Held, policy: Policy) -> Steps:
 
 
 def _legitimate_interest(held: Held, policy: Policy) -> Steps:
-    ended = False
     for case in held.cases:
         if not _is_interest(case.legal_basis):
             continue
         if reason := _kept(case, policy, objected=True):
             yield Refused(case.service, reason)
         else:
-            ended = True
-            yield Command(Act.END_CASE, case.case_id)
+            yield from _end(case)
     on_lists = {case.list for case in held.cases} - {None}
     for name, of in policy.lists.items():
         if name in on_lists and _is_interest(of.legal_basis):
             yield Command(Act.UNSUBSCRIBE, name)
     objected = [name for name, of in policy.purposes.items() if _is_interest(of.legal_basis)]
     yield from _object(held, policy, objected)
-    if ended:
-        yield Command(Act.AWAIT_DELETIONS)
 
 
 def _is_interest(legal_basis: str) -> bool:
@@ -335,17 +345,18 @@ def _withdrawal(asked: Asked, held: Held, policy: Policy) -> Steps:
 
 def _consented(held: Held, policy: Policy) -> Steps:
     """Yield the end of lists and cases that stand on consent."""
-    ended = False
     for case in held.cases:
         if case.list is not None and "6(1)(a)" in policy.lists[case.list].legal_basis:
             yield Command(Act.UNSUBSCRIBE, case.list)
         elif "6(1)(a)" in case.legal_basis and case.claimed:
             yield Refused(case.service, RefusalReason.CLAIM)
         elif "6(1)(a)" in case.legal_basis:
-            ended = True
-            yield Command(Act.END_CASE, case.case_id)
-    if ended:
-        yield Command(Act.AWAIT_DELETIONS)
+            yield from _end(case)
+
+
+def _end(case: HeldCase) -> Steps:
+    yield Command(Act.END_CASE, case.case_id)
+    yield Command(Act.AWAIT_DELETIONS)
 
 
 def _demand(act: Act, cases: Sequence[HeldCase], policy: Policy) -> Steps:

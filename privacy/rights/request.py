@@ -134,7 +134,7 @@ class Some:
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """New values by field, each a text as ``value`` has it. What the fields mean is checked later."""
+    """New values by field, each as ``value`` has it. What the fields mean is checked later."""
 
     doc: str
     names: Collection[str]
