@@ -8,6 +8,7 @@ from privacy.policy.ads import Audience, Conversion, Covers, Provider, Purpose, 
 from privacy.policy.parties import Authority, Controller, Department, Holder, Recipient
 from privacy.policy.parts import Broken, BrokenRulesError
 from privacy.policy.profiles import Profiles
+from privacy.policy.rights import Addressee, RightsRules
 from privacy.policy.services import (
     FieldKind,
     FormField,
@@ -21,6 +22,7 @@ from privacy.policy.whole import RIGHTS, Activity, Policy
 __all__ = [
     "RIGHTS",
     "Activity",
+    "Addressee",
     "Audience",
     "Authority",
     "Broken",
@@ -40,6 +42,7 @@ __all__ = [
     "Provider",
     "Purpose",
     "Recipient",
+    "RightsRules",
     "Service",
     "matches",
 ]

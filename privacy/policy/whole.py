@@ -19,6 +19,7 @@ from privacy.policy.parts import (
     Texts,
 )
 from privacy.policy.profiles import Profiles, broken_profiles
+from privacy.policy.rights import RightsRules, broken_rights
 from privacy.policy.services import MailingList, Service
 
 RIGHTS = "rights"
@@ -53,6 +54,7 @@ class Policy(Part):
     profiles: Profiles | None = None
     services: Mapping[Name, Service] = {}
     holders: Mapping[Name, Holder] = {}
+    rights: RightsRules | None = None
     activities: Mapping[Name, Activity] = {}
 
     @field_validator("departments")
@@ -105,10 +107,7 @@ class Policy(Part):
     def _can_be_rendered(
         cls, services: Mapping[Name, Service], info: ValidationInfo
     ) -> Mapping[Name, Service]:
-        broken: list[Broken] = []
-        if services and info.data.get("authority", ...) is None:
-            rule = "need an [authority], where people may complain (Art. 13(2)(d) GDPR); name it"
-            broken.append(Broken((), rule))
+        broken = _without_authority(info, "13(2)(d)") if services else ()
         _raise([*broken, *_unknown(services, info, departments=_DEPARTMENTS, list=_LISTS)])
         return services
 
@@ -119,6 +118,16 @@ class Policy(Part):
     ) -> Mapping[Name, Holder]:
         _raise(_unknown(holders, info, services=_SERVICES))
         return holders
+
+    @field_validator("rights")
+    @classmethod
+    def _can_be_answered(
+        cls, rights: RightsRules | None, info: ValidationInfo
+    ) -> RightsRules | None:
+        if rights is not None:
+            known = info.data.get("departments"), info.data.get("services")
+            _raise([*_without_authority(info, "12(4)"), *broken_rights(rights, *known)])
+        return rights
 
     def covering(self, what: Covers) -> Mapping[str, Purpose]:
         """Return the purposes whose consent decides ``what``."""
@@ -142,6 +151,12 @@ class Policy(Part):
 def _raise(broken: Iterable[Broken]) -> None:
     if found := list(broken):
         raise BrokenRulesError(found)
+
+
+def _without_authority(info: ValidationInfo, article: str) -> Iterator[Broken]:
+    if info.data.get("authority", ...) is None:
+        rule = f"need an [authority], where people may complain (Art. {article} GDPR); name it"
+        yield Broken((), rule)
 
 
 # A section, and the rule of what is named and not in it.
