@@ -1,7 +1,7 @@
 """The front door: command line, SDK, engines without Docker.
 
 The SDK is ``from lethe import Publisher, submit_form, submit_request, CaseReader, LetterReader,
-RetentionWorker``; each needs the base install alone.
+RetentionWorker, RightsWorker``; each needs the base install alone.
 """
 
 from importlib import import_module
@@ -20,15 +20,21 @@ if TYPE_CHECKING:
         submit_request,
     )
     from lethe.retention import Deletion, Outcome, ReceiptFailedError, RetentionWorker
+    from lethe.rights import Correction, Export, Handlers, Hold, HoldKind, RightsWorker
 
 __all__ = [
     "Case",
     "CaseReader",
     "CasesRefusedError",
+    "Correction",
     "Deletion",
     "Ended",
+    "Export",
     "FormFailedError",
     "FormRefusedError",
+    "Handlers",
+    "Hold",
+    "HoldKind",
     "InvalidEventError",
     "KeysUnavailableError",
     "Letter",
@@ -42,6 +48,7 @@ __all__ = [
     "RequestFailedError",
     "RequestRefusedError",
     "RetentionWorker",
+    "RightsWorker",
     "Submitted",
     "submit_form",
     "submit_request",
@@ -57,6 +64,9 @@ _MODULES = {
     **dict.fromkeys(
         ("RequestFailedError", "RequestRefusedError", "Submitted", "submit_request"),
         "lethe.requests",
+    ),
+    **dict.fromkeys(
+        ("Correction", "Export", "Handlers", "Hold", "HoldKind", "RightsWorker"), "lethe.rights"
     ),
     "KeysUnavailableError": "lethe.case_keys",
 }

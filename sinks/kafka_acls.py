@@ -56,7 +56,7 @@ CLIENTS: Mapping[str, Client] = {
     "dead-letters": Client("worker", ("lethe",)),
     "case-reader": _DEPARTMENT,
     "departments": _DEPARTMENT,
-    "retention-worker": Client("holder-{}", ("retention-{}",), each="holder"),
+    "retention-worker": Client("holder-{}", ("retention-{}", "rights-{}"), each="holder"),
     "mail-system": Client("mail-system", ("mail-system",)),
     "operators": Client("alerting", ("alerting",)),
 }

@@ -41,6 +41,7 @@ def test_S2_a_department_has_its_own_topic_and_groups() -> None:  # noqa: N802
         ("TOPIC", "test.deletions", "LITERAL", "READ"),
         ("TOPIC", "test.deletion-receipts-crm", "LITERAL", "WRITE"),
         ("GROUP", "test.retention-crm", "LITERAL", "READ"),
+        ("GROUP", "test.rights-crm", "LITERAL", "READ"),
     }
 
 

@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from typer.testing import CliRunner
 
-from lethe import CaseReader, RetentionWorker, retention
+from lethe import CaseReader, RetentionWorker, holding
 from lethe.case_reader import Case
 from lethe.cli import app
 from lethe.local.process import Process, Supervisor, choose_port
@@ -333,7 +333,7 @@ def idle_company(
     """Make a company whose processes are not started."""
     folder = tmp_path_factory.mktemp("company")
     with settings_in(folder / "data") as settings, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retention, "WAIT_SECONDS", HOLDERS_WAIT_SECONDS)
+        patch.setattr(holding, "WAIT_SECONDS", HOLDERS_WAIT_SECONDS)
         update = {
             "secrets_dir": folder / "secrets",
             "policy": policy_file,

@@ -8,7 +8,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import CommitFailedError, KafkaTimeoutError
 
-import lethe.retention
+import lethe.holding
 from lethe import Deletion, Outcome, ReceiptFailedError, RetentionWorker
 from schemas.codec import decode, encode
 
@@ -96,8 +96,8 @@ class Kafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     made = Kafka()
-    monkeypatch.setattr(lethe.retention, "KafkaConsumer", made)
-    monkeypatch.setattr(lethe.retention, "KafkaProducer", made)
+    monkeypatch.setattr(lethe.holding, "KafkaConsumer", made)
+    monkeypatch.setattr(lethe.holding, "KafkaProducer", made)
     return made
 
 
@@ -226,7 +226,7 @@ def test_what_cannot_be_read_is_told_of_and_passed_over(
 def test_a_holder_that_fails_at_everything_is_not_given_more_and_more(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lethe.retention, "MOST_OPEN", 2)
+    monkeypatch.setattr(lethe.holding, "MOST_OPEN", 2)
     put_all(kafka, "ab")
     clock = 0.0
     crm = worker(steady=lambda: clock)
