@@ -16,19 +16,21 @@ def collect(
 ) -> None:
     """Run the HTTP collector until Ctrl-C. Defaults come from the settings.
 
-    With a policy in the settings it takes and tells consent, too, and takes its services' forms.
+    With a policy in the settings it takes and tells consent, too, and takes its services' forms;
+    with rights in the policy, it takes people's requests and hands out their answers.
     """
     import asyncio
     from contextlib import ExitStack
     from functools import partial
 
     from lethe.cli.common import errors_told, open_ledger, policy_of, warn_of_unknown_sites
-    from sinks.keys.intake import profile_key, subject_key, unsubscribe_keys
+    from sinks.keys.intake import links_keys, profile_key, subject_key, unsubscribe_keys
     from sinks.keys.keks import Keks
     from sinks.keys.vault import Vault
     from streams.collector.consent_store import LedgerConsents
     from streams.collector.forms import Forms
     from streams.collector.profile import ProfileRoute
+    from streams.collector.requests import Requests
     from streams.collector.server import serve
     from streams.logging import configure
     from streams.settings import load
@@ -38,7 +40,7 @@ def collect(
     with errors_told("collect"), ExitStack() as stack:
         settings = load()
         policy = policy_of(settings)
-        consents, forms, profiles = None, None, None
+        consents, forms, profiles, requests = None, None, None, None
         if policy is not None:
             warn_of_unknown_sites("collect", policy, settings)
             ledger = open_ledger(settings)
@@ -50,6 +52,9 @@ def collect(
             if policy.profiles is not None:
                 pseudonyms = partial(profile_key, settings.secrets)
                 profiles = ProfileRoute(policy.profiles, ledger, pseudonyms, now)
+            if policy.rights is not None:
+                confirming = partial(links_keys, settings.secrets)
+                requests = Requests(policy, ledger, vault, subject, confirming)
         asyncio.run(
             serve(
                 settings,
@@ -60,6 +65,7 @@ def collect(
                 forms=forms,
                 links=partial(unsubscribe_keys, settings.secrets),
                 profiles=profiles,
+                requests=requests,
                 ready=lambda address: typer.echo(f"Collector: {address}"),
             )
         )

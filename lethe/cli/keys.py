@@ -64,9 +64,8 @@ def serve(
         ledger = open_ledger(settings)
         try:
             desk = Desk(ledger, Vault(Keks.under(settings.secrets)), policy)
-            server = KeyServer(
-                desk, settings.secrets / tokens.FOLDER, policy.departments, clock=now
-            )
+            readers = tokens.readers(policy)
+            server = KeyServer(desk, settings.secrets / tokens.FOLDER, readers, clock=now)
             asyncio.run(
                 listen(
                     server.application(),

@@ -24,6 +24,7 @@ from streams.collector.door import SERVICE, Door
 from streams.collector.forms import Forms, require_no_files
 from streams.collector.profile import ProfileRoute
 from streams.collector.refusal import Refusal, Why
+from streams.collector.requests import Requests, refused
 from streams.collector.unsubscribe import Unsubscribing
 from streams.metrics import COLLECTOR_EVENTS, COLLECTOR_PENDING
 from streams.settings import Settings
@@ -42,7 +43,7 @@ class Collector:
     ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
     knows what was chosen: it answers 503 to who asks. Without ``forms`` there are no services,
     without ``links``, the keys that sign them, or lists no links to unsubscribe, without
-    ``profiles`` no ``/v1/profile``.
+    ``profiles`` no ``/v1/profile``, without ``requests`` nobody's rights are exercised here.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Collector:
         forms: Forms | None = None,
         links: Callable[[], Keys] | None = None,
         profiles: ProfileRoute | None = None,
+        requests: Requests | None = None,
     ) -> None:
         self._settings = settings.collector
         self._events = settings.topic("tracking-events")
@@ -71,6 +73,8 @@ class Collector:
         self._submissions = settings.topic("form-submissions")
         self._door = Door(settings)
         self._profiles = profiles
+        self._requests = requests
+        self._asked = partial(self._store, settings.topic("subject-requests"))
         self._links = None
         if policy is not None and policy.lists and links is not None:
             self._links = Unsubscribing(
@@ -99,6 +103,7 @@ class Collector:
                 web.post("/v1/forms/{service}", door.handler(self._take_form)),
                 web.options("/v1/forms/{service}", door.preflight("POST")),
                 *(() if self._profiles is None else self._profiles.routes(door)),
+                *self._request_routes(),
                 *(() if self._links is None else self._links.routes()),
                 *pages.routes(self._document(), self._readiness),
             ]
@@ -179,6 +184,13 @@ class Collector:
         )
         await self._store(self._submissions, [message])
         return "accepted", web.json_response({"case_id": case_id}, status=202)
+
+    def _request_routes(self) -> list[web.RouteDef]:
+        if self._requests is None:
+            return refused(self._door)
+        return self._requests.routes(
+            self._door, self._asked, clock=self._clock, new_key=self._new_id
+        )
 
     def _require_choices(self) -> Choices:
         if self._choices is None:

@@ -12,6 +12,7 @@ from streams.collector.app import Collector
 from streams.collector.consent_store import Consents
 from streams.collector.forms import Forms
 from streams.collector.profile import ProfileRoute
+from streams.collector.requests import Requests
 from streams.listen import listen
 from streams.settings import Settings
 
@@ -26,6 +27,7 @@ async def serve(
     forms: Forms | None = None,
     links: Callable[[], Keys] | None = None,
     profiles: ProfileRoute | None = None,
+    requests: Requests | None = None,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run until SIGINT or SIGTERM; ``ready`` is called with the address once it listens.
@@ -50,6 +52,7 @@ async def serve(
         forms=forms,
         links=links,
         profiles=profiles,
+        requests=requests,
     )
     try:
         await listen(collector.application(), host, port, ready)

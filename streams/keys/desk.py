@@ -7,8 +7,9 @@ import structlog
 from privacy.policy import Policy
 from sinks.keys.vault import Vault
 from sinks.ledger import keys
-from sinks.ledger.keys import GIVEN, REFUSED, Use
+from sinks.ledger.keys import GIVEN, REFUSED, Kind, Owner, Use
 from sinks.ledger.ledger import UNUSABLE, Ledger
+from streams.keys import tokens
 from streams.metrics import KEYS_ASKED
 
 KEPT_MS = 396 * 86_400_000
@@ -18,7 +19,11 @@ _log = structlog.get_logger()
 
 
 class Desk:
-    """The policy's departments get the keys of their services' cases."""
+    """The policy's departments get the keys of their services' cases.
+
+    The department that answers requests gets those of requests, a holder outside those of what it
+    is asked to do.
+    """
 
     def __init__(self, ledger: Ledger, vault: Vault, policy: Policy) -> None:
         self._ledger = ledger
@@ -28,20 +33,21 @@ class Desk:
     def give(self, department: str, case_ids: Sequence[str], at: int) -> Mapping[str, bytes | None]:
         """Return the keys of cases; None: there is none, no longer, or not for this department.
 
-        It must have been the case's when that came in, and the policy must still say so. What is
-        returned is written down, and so is what was refused. Raise LedgerError and KeyStoreError.
+        It must have been the case's when that came in, the policy must still say so, and the case
+        must be under no restriction (S21). What is returned is written down, and so is what was
+        refused. Raise LedgerError and KeyStoreError.
         """
         with self._ledger.transaction() as connection:
-            services = keys.services_of(connection, case_ids)
+            owners = keys.owners_of(connection, case_ids)
             found = self._vault.open(connection, case_ids, department)
             given = {
                 case_id: key
                 for case_id, key in found.items()
-                if case_id in services and self._may_read(department, services[case_id])
+                if case_id in owners and self._may_read(department, owners[case_id])
             }
             uses = [
                 Use(case_id, department, at, GIVEN if case_id in given else REFUSED)
-                for case_id in services
+                for case_id in owners
             ]
             keys.record_uses(connection, uses)
         KEYS_ASKED.labels(department, GIVEN).inc(len(given))
@@ -65,6 +71,11 @@ class Desk:
             return False
         return True
 
-    def _may_read(self, department: str, service: str) -> bool:
-        known = self._policy.services.get(service)
-        return known is not None and department in known.departments
+    def _may_read(self, department: str, owner: Owner) -> bool:
+        if owner.kind == Kind.REQUEST:
+            rights = self._policy.rights
+            return rights is not None and department == rights.department
+        if owner.kind == Kind.DEMAND:
+            return department in map(tokens.of_holder, owner.holders)
+        known = self._policy.services.get(owner.service or "")
+        return not owner.held and known is not None and department in known.departments

@@ -1,4 +1,4 @@
-"""Make the keys and tokens that a policy's departments and its forms need."""
+"""Make the keys and tokens that a policy's departments and holders and its forms need."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ def prepare(secrets: Path, policy: Policy | None) -> list[str]:
 
     Without a department there is nothing to read, and without profiles nothing else is made.
     """
-    departments = [] if policy is None else list(policy.departments)
-    if not departments:
+    if policy is None or not policy.departments:
         return intake.make_missing(secrets) if policy is not None and policy.profiles else []
-    keks = Keks.under(secrets).make_missing([RIGHTS, *departments])
-    made = tokens.make_missing(secrets / tokens.FOLDER, departments)
+    readers = tokens.readers(policy)
+    keks = Keks.under(secrets).make_missing([RIGHTS, *readers])
+    made = tokens.make_missing(secrets / tokens.FOLDER, readers)
     return [
         *(f"keks/{each}" for each in keks),
         *(f"{tokens.FOLDER}/{each}" for each in made),

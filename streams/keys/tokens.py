@@ -1,5 +1,7 @@
 """Who a department's reader is: bearer tokens, one a department, in ``<secrets>/departments``.
 
+Holders outside have one, too, under a name that no department can have.
+
 Read at each request, so that a new file counts at once and a deleted one no longer.
 """
 
@@ -8,9 +10,21 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from privacy.policy import Policy
 from sinks.keys.keks import write_private
 
 FOLDER = "departments"
+
+
+def of_holder(holder: str) -> str:
+    """Return the name under which a holder's key and token are kept."""
+    return f"holder.{holder}"
+
+
+def readers(policy: Policy) -> list[str]:
+    """Return everybody who has a token: departments, and with rights the holders outside."""
+    holders = () if policy.rights is None else policy.holders
+    return [*policy.departments, *map(of_holder, holders)]
 
 
 def make_missing(folder: Path, departments: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from privacy.policy import Policy
 from schemas.codec import decode
-from sinks.keys.intake import subject_key, unsubscribe_keys
+from sinks.keys.intake import links_keys, subject_key, unsubscribe_keys
 from sinks.keys.keks import Keks
 from sinks.keys.vault import Vault
 from sinks.ledger.ledger import Ledger
@@ -27,6 +27,7 @@ from sinks.salts import Salts
 from streams.collector.app import Collector
 from streams.collector.consent_store import MemoryConsents
 from streams.collector.forms import Forms
+from streams.collector.requests import Requests
 from streams.keys.prepare import prepare
 from streams.listen import PROTOCOL
 from streams.settings import Collector as CollectorSettings
@@ -99,6 +100,11 @@ class Entrance:
         return self._published("form-submissions", "form_submission")
 
     @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What was said of people's requests among it, decoded."""
+        return self._published("subject-requests", "subject_request")
+
+    @property
     def reported(self) -> list[dict[str, Any]]:
         """The service events among it, decoded."""
         return self._published("service-events", "service_event")
@@ -121,10 +127,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _taken(folder: Path) -> tuple[Ledger, Forms]:
+def _with_policy(folder: Path) -> tuple[Ledger, dict[str, Any]]:
+    """Return a ledger, and the parts of a collector that need the policy."""
     ledger, secrets = Ledger.open(f"sqlite:///{folder}/ledger.db"), folder / "secrets"
-    vault = Vault(Keks.under(secrets))
-    return ledger, Forms(POLICY.services, ledger, vault, partial(subject_key, secrets))
+    vault, subject = Vault(Keks.under(secrets)), partial(subject_key, secrets)
+    requests = Requests(POLICY, ledger, vault, subject, partial(links_keys, secrets))
+    forms = Forms(POLICY.services, ledger, vault, subject)
+    return ledger, {"policy": POLICY, "forms": forms, "requests": requests}
 
 
 @dataclass(frozen=True)
@@ -151,10 +160,9 @@ def live(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[L
             Salts.under(folder),
             clock=lambda: NOW,
             new_id=lambda: "00000000-0000-4000-8000-000000000000",
-            policy=POLICY,
             consents=MemoryConsents(),
-            forms=_taken(folder)[1],
             links=partial(unsubscribe_keys, folder / "secrets"),
+            **_with_policy(folder)[1],
         ).application()
         server = TestServer(app)
         await server.start_server(**PROTOCOL)
@@ -181,7 +189,7 @@ def enter(aiohttp_client: AiohttpClient, tmp_path: Path, template: Path) -> Ente
         consents = MemoryConsents()
         if not (tmp_path / "ledger.db").exists():  # a second entrance shares the first one's
             copytree(template, tmp_path, dirs_exist_ok=True)
-        ledger, forms = _taken(tmp_path)
+        ledger, parts = _with_policy(tmp_path)
         secrets = tmp_path / "secrets"
         app = Collector(
             settings,
@@ -189,9 +197,8 @@ def enter(aiohttp_client: AiohttpClient, tmp_path: Path, template: Path) -> Ente
             salts,
             clock=lambda: now[0],
             new_id=lambda: f"00000000-0000-4000-8000-{next(number):012}",
-            policy=policy,
             consents=consents,
-            forms=None if policy is None else forms,
+            **({} if policy is None else parts | {"policy": policy}),
             links=partial(unsubscribe_keys, secrets),
         ).application()
         server = TestServer(app)
