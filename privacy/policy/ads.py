@@ -39,6 +39,9 @@ class Covers(StrEnum):
     PROFILE = "profile"
 
 
+_OPT_IN = {Covers.ADS: "S14", Covers.PROFILE: "S12"}  # and the promise that says so
+
+
 class Purpose(Part):
     """What tracking data are used for, and whether that needs a yes."""
 
@@ -53,8 +56,8 @@ class Purpose(Part):
     @classmethod
     def _ads_need_a_yes(cls, mode: Mode, info: ValidationInfo) -> Mode:
         covers = info.data.get("covers")
-        if covers in {Covers.ADS, Covers.PROFILE} and mode != Mode.OPT_IN:
-            rule = f'is opt_in for {covers}, always (S12, S14); write mode = "opt_in"'
+        if covers in _OPT_IN and mode != Mode.OPT_IN:
+            rule = f'is opt_in for {covers}, always ({_OPT_IN[covers]}); write mode = "opt_in"'
             raise ValueError(rule)
         return mode
 

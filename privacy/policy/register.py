@@ -121,6 +121,7 @@ _COVERED = {
     Covers.ANALYTICS: "statistics of how the sites are used",
     Covers.LOCATION: "statistics by city",
     Covers.ADS: "advertising",
+    Covers.PROFILE: "suggestions of pages and contacts, by a profile",
 }
 
 

@@ -23,10 +23,12 @@ from privacy.policy import (
     ListKind,
     MailingList,
     Policy,
+    Profiles,
     Provider,
     Purpose,
     Service,
 )
+from privacy.policy.profiles import Contact, Content, Interest
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/policy.md").read_text()
 TEXT = re.sub(r"```.*?```", "", DOCUMENT, flags=re.DOTALL)
@@ -42,6 +44,10 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "[purposes.<name>]": Purpose,
     "[audiences.<name>]": Audience,
     "[providers.<name>]": Provider,
+    "[profiles]": Profiles,
+    "[profiles.interests.<name>]": Interest,
+    "[profiles.contacts.<name>]": Contact,
+    "[profiles.content]": Content,
     "[activities.<name>]": Activity,
 }
 
@@ -61,8 +67,9 @@ def keys(section: str) -> set[str]:
 @pytest.mark.parametrize("section", PARTS)
 def test_every_key_is_explained_and_no_other(section: str) -> None:
     named = set(PARTS[section].model_fields)
-    if section == "[services.<name>]":
-        named -= {"fields"}  # a section of its own
+    prefix = section.rstrip("]") + "."
+    # Sections of their own.
+    named -= {each.removeprefix(prefix).split(".")[0].rstrip("]") for each in PARTS}
     assert keys(section) - {"rights"} == named
 
 

@@ -44,7 +44,7 @@ FIELDS = "third_country, safeguard, purpose, sites, pages, conversions, audience
             'covers = "adverts"',
             (
                 "12: purposes.ads.covers: is none of those known; "
-                "write 'analytics', 'location' or 'ads'"
+                "write 'analytics', 'location', 'ads' or 'profile'"
             ),
         ),
         (
