@@ -94,6 +94,19 @@ class Salts:
         self.destroy_old(now)
         return salt
 
+    def kept(self) -> list[tuple[int, Salt]]:
+        """Return the salts that exist, by their day (days since 1970): who was whose can be told.
+
+        Raises SaltsUnavailableError when the store cannot be read.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_CREATE)
+                rows = connection.execute(select(_SALTS)).all()
+        except SQLAlchemyError as error:
+            raise SaltsUnavailableError(type(error).__name__) from None
+        return [(row.day, Salt(bytes(row.salt))) for row in rows]
+
     def destroy_old(self, now: int) -> bool:
         """Destroy the salts of days that ended more than the grace ago; tell whether they are gone.
 

@@ -180,6 +180,12 @@ def forget(connection: Connection, site: str, visitor: str) -> None:
     connection.execute(update(withdrawals).where(*mine).values(visitor=None))
 
 
+def forget_proof(connection: Connection, site: str, visitor: str) -> None:
+    """Delete the proof of what a visitor of a site decided; what is in force stays (S20)."""
+    mine = consent_changes.c.site == site, consent_changes.c.visitor == visitor
+    connection.execute(delete(consent_changes).where(*mine))
+
+
 _HISTORY = (
     select(consent_changes, withdrawals.c.effective_at)
     .outerjoin(

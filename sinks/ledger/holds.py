@@ -99,12 +99,6 @@ def hold_cases(connection: Connection, subject: str, hold_id: str) -> list[str]:
     return sorted(connection.scalars(free.returning(cases.c.case_id)))
 
 
-def held(connection: Connection, case_ids: Collection[str]) -> set[str]:
-    """Return those of ``case_ids`` that a restriction holds."""
-    query = select(cases.c.case_id).where(cases.c.case_id.in_(case_ids), cases.c.held.is_not(None))
-    return set(connection.scalars(query))
-
-
 def release_cases(connection: Connection, hold_id: str) -> list[str]:
     """Take a hold from its cases, and return those that are free now.
 

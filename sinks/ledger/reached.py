@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from privacy.consent import epoch_of
 from sinks.ledger.deliveries import State
-from sinks.ledger.tables import deliveries, reached
+from sinks.ledger.tables import deliveries, holds, reached
 from sinks.ledger.upsert import insert
 from sinks.ledger.withdrawals import Withdrawal
 
@@ -106,18 +106,23 @@ def due(
 ) -> list[Reached]:
     """Return what is to be removed at a provider, at most so much, the longest due first.
 
-    A removal that the provider has accepted and not judged yet is not among them.
+    A removal that the provider has accepted and not judged yet is not among them, nor is one of a
+    visitor whose data are restricted: nothing is deleted then (S21).
     """
     accepted = select(deliveries.c.event_id).where(
         deliveries.c.provider == reached.c.provider,
         deliveries.c.event_id == reached.c.event_id,
         deliveries.c.state == State.ACCEPTED,
     )
+    restricted = select(holds.c.hold_id).where(
+        holds.c.site == reached.c.site, holds.c.visitor == reached.c.visitor
+    )
     query = select(*_COLUMNS).where(
         reached.c.provider == provider,
         reached.c.due_at.is_not(None),
         reached.c.partition.in_(partitions),
         ~accepted.exists(),
+        ~restricted.exists(),
     )
     ordered = query.order_by(reached.c.due_at, reached.c.event_id).limit(most)
     return [Reached(**row) for row in connection.execute(ordered).mappings()]
@@ -137,6 +142,13 @@ def providers(
     for row in connection.execute(query) if visitors else ():
         found[row.site, row.visitor].append(row.provider)
     return found
+
+
+def of_visitor(connection: Connection, site: str, visitor: str) -> list[tuple[str, str]]:
+    """Return where something of a visitor is known to be, and by the consent to which purpose."""
+    mine = reached.c.site == site, reached.c.visitor == visitor
+    query = select(reached.c.provider, reached.c.purpose).where(*mine).distinct()
+    return [(row.provider, row.purpose) for row in connection.execute(query)]
 
 
 def forget(connection: Connection, provider: str, event_ids: Sequence[str]) -> None:

@@ -4,10 +4,20 @@ A replay, a retry or a late form ends at once; what the person sends later count
 milliseconds since 1970.
 """
 
+from collections.abc import Collection
+from typing import NamedTuple
+
 from sqlalchemy import Connection, select
 
 from sinks.ledger.tables import suppressed
 from sinks.ledger.upsert import insert
+
+
+class Erasure(NamedTuple):
+    """When a person was erased, and by which request."""
+
+    at: int
+    request_id: str
 
 
 def put(connection: Connection, subject: str, at: int, request_id: str) -> None:
@@ -26,3 +36,9 @@ def ends(connection: Connection, subject: str, received_at: int) -> bool:
     """Tell whether a submission received then is of before the person's erasure."""
     erased_at = connection.scalar(select(suppressed.c.at).where(suppressed.c.subject == subject))
     return erased_at is not None and received_at <= erased_at
+
+
+def of(connection: Connection, subjects: Collection[str]) -> dict[str, Erasure]:
+    """Return the last erasure of those of about a thousand people that were erased."""
+    query = select(suppressed).where(suppressed.c.subject.in_(subjects))
+    return {row.subject: Erasure(row.at, row.request_id) for row in connection.execute(query)}

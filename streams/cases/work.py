@@ -1,4 +1,8 @@
-"""What one transaction does to cases: begin some, drive others, close groups."""
+"""What one transaction does to cases: begin some, drive others, close groups.
+
+A case under a restriction is kept as it is: its events wait, nobody is told of it (S21). One that a
+claim keeps is driven, but does not end (Art. 17(3)(e) GDPR).
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -10,7 +14,7 @@ from privacy import attendance
 from privacy.lifecycle import LIFE_CYCLES, CaseState, LifeCycleName, ServiceEvent, step
 from privacy.outcome import Reason, Reject
 from privacy.policy import Policy
-from sinks.ledger import cases, groups, jobs, unsubscribed
+from sinks.ledger import cases, groups, holds, jobs, suppressed, unsubscribed
 from sinks.ledger.cases import Case
 from sinks.ledger.groups import Group, Key
 from sinks.ledger.jobs import Job
@@ -43,19 +47,28 @@ class Work:
         self._keys: set[str] = set()
         self._groups: dict[Key, Group] = {}
         self._seats: dict[Key, Counter[CaseState]] = {}  # of groups with a capacity, when counted
+        self._holds: dict[str, list[holds.Hold]] = {}
+        self._claimed: set[str] = set()
+        self._erased: dict[str, suppressed.Erasure] = {}
         self._handled: set[str] = set()
         self._new: list[str] = []
         self._changes: list[Change] = []
         self._jobs: list[Job] = []
 
-    def load(self, submitted: Sequence[Case], events: Sequence[Event]) -> None:
+    def load(
+        self, submitted: Sequence[Case], events: Sequence[Event], case_ids: Collection[str] = ()
+    ) -> None:
         """Read what a batch is about, and have others who would change it wait for our end."""
         connection = self._connection
         new = {each.case_id for each in submitted}
-        ids = new | {each.case_id for each in events if each.case_id is not None}
+        ids = {*new, *case_ids, *(each.case_id for each in events if each.case_id is not None)}
         self._cases = cases.locked(connection, ids)
         self._deleted = cases.deleted(connection, ids)
         self._keys = cases.with_keys(connection, new)
+        subjects = {each.subject for each in submitted if each.subject is not None}
+        self._holds = holds.of_subject(connection, subjects)
+        self._erased = suppressed.of(connection, subjects)
+        self._claimed = holds.claims(connection, ids)
         self._handled = jobs.known(connection, {each.event_id for each in events})
         about: list[Case | Event] = [*submitted, *self._cases.values(), *events]
         keys = {
@@ -72,17 +85,42 @@ class Work:
             return ()
         if case.case_id not in self._keys:
             return Reject(Reason.UNKNOWN_CASE, STEP, ("case_id",))
+        erased = self._erased.get(case.subject or "")
+        if erased is not None and case.received_at <= erased.at:
+            return self._begun(self._transitions.erase(case, erased.request_id, self._at))
+        restrictions = self._holds.get(case.subject or "")
+        if restrictions:
+            case = replace(case, held=restrictions[0].hold_id)
+            self._begun(self._entered(case))
+            return ()  # nobody is told before it is lifted
         group = self._group(case)
         if (closed_by := self._closed_by(case, group)) is not None:
             closed = self._transitions.after(case, closed_by, case.case_id, self._at)
             if isinstance(closed, Change):
                 return self._begun(closed)
-        life_cycle = self._policy.services[case.service].life_cycle
-        if group is not None and life_cycle is LifeCycleName.EVENT:
-            self._set_up(case)
-        if group is not None and life_cycle is LifeCycleName.REGISTRATION:
-            case = replace(case, state=self._seat(case, group))
-        return self._begun(self._transitions.enter(case))
+        return self._begun(self._entered(case))
+
+    def resume(self, case_id: str, waited: Sequence[Event], *, told: bool) -> Sequence[Message]:
+        """Go on with a case whose restriction is over, and that was loaded.
+
+        Departments are told of it again; a case that began under it is entered like a new one
+        (``told`` False). Then comes what waited, in order, and what closed its group meanwhile.
+        """
+        case = self._cases[case_id]
+        before = None if told else self._closed_by(case, self._group(case))
+        tell = self._transitions.told(case) if told else self._transitions.enter(case).messages
+        messages = list(tell)
+        for event in waited:
+            said = self._driven(event)
+            messages += () if isinstance(said, Reject) else said
+        case = self._cases[case_id]
+        group = self._group(case)
+        closed_by = before or (group.closed_by if group is not None else None)
+        if closed_by is not None and case.state is not CaseState.ENDED:
+            change = self._transitions.after(case, closed_by, case_id, self._at)
+            if isinstance(change, Change):
+                messages += self._changed(case, change)
+        return messages
 
     def apply(self, event: Event) -> Said:
         """Apply an event, once: to its case at once, to its group by a job in batches."""
@@ -118,6 +156,27 @@ class Work:
         return said
 
     def _driven(self, event: Event) -> Said:
+        case = self._of(event)
+        if isinstance(case, Reject):
+            return case
+        if case.held is not None:
+            return self._defer(case, event)
+        change = self._transitions.after(case, event.event, event.event_id, self._at)
+        if isinstance(change, Reason):
+            return Reject(change, STEP, ("event",))
+        if change.deletion is not None and case.case_id in self._claimed:
+            return self._defer(case, event)
+        return [*self._changed(case, change), *self._followed(case, change, event)]
+
+    def _followed(self, case: Case, change: Change, event: Event) -> Iterator[Message]:
+        """Do to others what follows from what an event made of a case."""
+        if event.event is ServiceEvent.UNSUBSCRIBED:
+            yield from self._unsubscribe(case, event.event_id)
+        elif case.state is CaseState.OPEN and change.case.state is CaseState.ENDED:
+            yield from self._promote(case, event.event_id)
+
+    def _of(self, event: Event) -> Case | Reject:
+        """Return the case that an event is of, or why there is none."""
         case = self._cases.get(event.case_id or "")
         if case is None:
             deleted = event.case_id in self._deleted
@@ -125,15 +184,13 @@ class Work:
             return Reject(reason, STEP, ("case_id",))
         if case.service != event.service:
             return Reject(Reason.UNKNOWN_CASE, STEP, ("service",))
-        change = self._transitions.after(case, event.event, event.event_id, self._at)
-        if isinstance(change, Reason):
-            return Reject(change, STEP, ("event",))
-        said = self._changed(case, change)
-        if event.event is ServiceEvent.UNSUBSCRIBED:
-            return [*said, *self._unsubscribe(case, event.event_id)]
-        if case.state is CaseState.OPEN and change.case.state is CaseState.ENDED:
-            return [*said, *self._promote(case, event.event_id)]
-        return said
+        return case
+
+    def _defer(self, case: Case, event: Event) -> Sequence[Message]:
+        """Have an event wait for the end of what holds its case."""
+        waiting = {"event_id": event.event_id, "service": event.service, "event": event.event}
+        holds.defer(self._connection, case.case_id, waiting)
+        return ()
 
     def _close(self, event: Event) -> Said:
         """Close a group to those that come later, and leave those that are there to a job."""
@@ -152,7 +209,7 @@ class Work:
         total = 0
         for service, state in concerned(self._policy, event.service, event.event):
             key = (service, event.group_id or "")
-            total += cases.count(self._connection, *key, state)
+            total += cases.count(self._connection, *key, state, may_end=True)
             self._put(key, replace(self._groups[key], closed_by=event.event))
         self._handle(event, total=total, finished=not total)
         return ()
@@ -179,6 +236,16 @@ class Work:
     def _begun(self, change: Change) -> Sequence[Message]:
         self._new.append(change.case.case_id)
         return self._changed(None, change)
+
+    def _entered(self, case: Case) -> Change:
+        """Enter a case: with what its group chose, or what it chooses for its group."""
+        group = self._group(case)
+        life_cycle = self._policy.services[case.service].life_cycle
+        if group is not None and life_cycle is LifeCycleName.EVENT:
+            self._set_up(case)
+        if group is not None and life_cycle is LifeCycleName.REGISTRATION:
+            case = replace(case, state=self._seat(case, group))
+        return self._transitions.enter(case)
 
     def _changed(self, before: Case | None, change: Change) -> Sequence[Message]:
         case = change.case
