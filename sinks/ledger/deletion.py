@@ -10,7 +10,7 @@ A row stays for ever: a case that is named here never comes back. Times are mill
 1970; ids are about a thousand at most.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,11 +226,30 @@ def late(connection: Connection, at: int, patience_ms: int) -> list[Late]:
 
     The pipeline itself is, for what it has not announced ``patience_ms`` after it was asked for.
     """
+    return counted(_lates(connection, at, patience_ms))
+
+
+def counted(lates: Iterable[tuple[str | None, int]]) -> list[Late]:
+    """Return how often who is waited for, since when at first, by name."""
     found: dict[str | None, Late] = {}
-    for who, since in _lates(connection, at, patience_ms):
+    for who, since in lates:
         before = found.get(who, Late(who, 0, since))
         found[who] = Late(who, before.count + 1, min(before.since, since))
     return sorted(found.values(), key=lambda each: each.holder or "")
+
+
+def waited_for(
+    rows: Iterable[tuple[str, Sequence[str], int, str | None]],
+) -> Iterator[tuple[str, int]]:
+    """Yield each holder that has not done its part, and the deadline.
+
+    A row is an id, its holders, the deadline, and one holder that has, or none.
+    """
+    waiting: dict[str, tuple[set[str], int]] = {}
+    for id_, asked_of, deadline, done in rows:
+        holders, _ = waiting.setdefault(id_, (set(asked_of), deadline))
+        holders.discard(done or "")
+    yield from ((each, since) for holders, since in waiting.values() for each in holders)
 
 
 def _lates(connection: Connection, at: int, patience_ms: int) -> Iterator[tuple[str | None, int]]:
@@ -249,11 +268,7 @@ def _lates(connection: Connection, at: int, patience_ms: int) -> Iterator[tuple[
         .select_from(theirs)
         .where(*_overdue(at), deletions.c.announced_at.is_not(None))
     )
-    waiting: dict[str, tuple[set[str], int]] = {}
-    for row in connection.execute(query):
-        holders, _ = waiting.setdefault(row.deletion_id, (set(row.holders), row.deadline))
-        holders.discard(row.holder)
-    yield from ((each, since) for holders, since in waiting.values() for each in holders)
+    yield from waited_for((*row,) for row in connection.execute(query))
 
 
 def _overdue(at: int) -> tuple[Any, Any]:

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from privacy.certificate import Outcome
 from sinks.ledger import keys
-from sinks.ledger.deletion import DONE, Late
+from sinks.ledger.deletion import DONE, Late, counted, waited_for
 from sinks.ledger.tables import demand_answers, demands, requests
 from sinks.ledger.upsert import insert
 
@@ -131,15 +131,13 @@ def open_of(connection: Connection, request_ids: Collection[str]) -> dict[str, i
 
 def late(connection: Connection, at: int) -> list[Late]:
     """Return which holders are waited for past deadlines, by name."""
-    where = demands.c.completed_at.is_(None), demands.c.deadline < at
-    overdue = _demands(connection, *where, order=demands.c.deadline)
-    found: dict[str | None, Late] = {}
-    said = answers_of(connection, [each.demand_id for each in overdue])
-    for each in overdue:
-        for holder in missing(each, said[each.demand_id]):
-            before = found.get(holder, Late(holder, 0, each.deadline))
-            found[holder] = Late(holder, before.count + 1, before.since)
-    return sorted(found.values(), key=lambda each: each.holder or "")
+    theirs = demand_answers.c.demand_id == demands.c.demand_id, demand_answers.c.outcome.in_(DONE)
+    query = (
+        select(demands.c.demand_id, demands.c.holders, demands.c.deadline, demand_answers.c.holder)
+        .outerjoin(demand_answers, and_(*theirs))
+        .where(demands.c.completed_at.is_(None), demands.c.deadline < at)
+    )
+    return counted(waited_for((*row,) for row in connection.execute(query)))
 
 
 def of_request(connection: Connection, request_id: str) -> list[Demand]:

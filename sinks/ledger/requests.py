@@ -204,6 +204,12 @@ def answered(connection: Connection, request_ids: Collection[str], at: int) -> N
         _set(connection, request_ids, planned, state=State.ANSWERED, answered_at=at, due_at=None)
 
 
+def over(connection: Connection, request_ids: Collection[str]) -> set[str]:
+    """Return those of ``request_ids`` that are answered."""
+    mine = requests.c.request_id.in_(request_ids), requests.c.answered_at.is_not(None)
+    return set(connection.scalars(select(requests.c.request_id).where(*mine)))
+
+
 def to_shred(connection: Connection, before: int, limit: int = 1_000) -> list[str]:
     """Return requests that were answered before a time and still have their key and content.
 
@@ -258,8 +264,7 @@ def late(connection: Connection, at: int) -> list[Request]:
 
 def of_subject(connection: Connection, subject: str) -> list[Request]:
     """Return the requests of a person, the oldest first."""
-    mine = requests.c.subject == subject
-    return _requests(connection, mine, order=requests.c.received_at)
+    return _requests(connection, requests.c.subject == subject)
 
 
 def all(  # noqa: A001 - read as requests.all
@@ -300,9 +305,12 @@ def _waiting(
 
 
 def _requests(
-    connection: Connection, *where: Any, order: Any = None, limit: int | None = None
+    connection: Connection,
+    *where: Any,
+    order: Any = requests.c.received_at,
+    limit: int | None = None,
 ) -> list[Request]:
-    query = select(requests).where(*where).order_by(order).limit(limit)
+    query = select(requests).where(*where).order_by(order, requests.c.request_id).limit(limit)
     return [_request(row) for row in connection.execute(query).mappings()]
 
 

@@ -33,6 +33,9 @@ CREATE INDEX requests_latest ON requests (received_at);
 CREATE INDEX requests_subject ON requests (subject)
 WHERE subject IS NOT NULL;
 
+CREATE INDEX requests_named ON requests (state, received_at)
+WHERE subject IS NOT NULL;
+
 CREATE INDEX requests_open ON requests (deadline)
 WHERE answered_at IS NULL;
 
