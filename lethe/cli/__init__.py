@@ -30,6 +30,7 @@ COMMANDS = {
     "request": "Send a person's request to the collector: access, erasure and more.",
     "letters": "Show letters as the mail system reads them.",
     "events": "Show who attends an event, as each audience may see it.",
+    "requests": "Show what people asked about their data; decide about it.",
     "deletions": "Show deletions, those that are overdue, and their certificates.",
     "standins": "Run local stand-ins for the ad providers.",
     "status": "Show lag, rates and rejects by reason.",

@@ -77,7 +77,7 @@ class CaseActs:
         return Done("no longer processed further", change.messages)
 
     def await_deletions(self, connection: Connection, doing: Doing) -> Done | Later:
-        """Wait for the certificates of what is deleted, but never so long that no answer is in time."""
+        """Wait for the certificates of what is deleted, as long as the answer is in time."""
         steps = requests.steps(connection, doing.request.request_id)
         ended = [each.target for each in steps if each.act == Act.END_CASE]
         missing = deletion.unfinished(connection, ended)

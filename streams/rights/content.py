@@ -1,8 +1,8 @@
 """What a person asks, sealed with the key of the request."""
 
+from privacy.rights.request import Asked, from_json, to_json
 from sinks.keys.seal import seal, unseal
 from sinks.ledger.requests import Request
-from privacy.rights.request import Asked, from_json, to_json
 
 _FIELD = "asked"
 

@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 
 from privacy.policy import RIGHTS, Policy
 from privacy.rights.plan import plan
-from privacy.rights.request import Asked
 from sinks.kafka import BatchProducer
 from sinks.keys.vault import Vault
 from sinks.ledger import outbox, requests
@@ -51,11 +50,11 @@ class Engine:
         self,
         policy: Policy,
         ledger: Ledger,
+        *,
         vault: Vault,
         gatherer: Gatherer,
         handlers: Handlers,
         outside: Outsides,
-        *,
         producer: BatchProducer,
         alerts: Alerts,
         clock: Callable[[], int],
@@ -123,7 +122,7 @@ class Engine:
 
     def _plan(self, connection: Connection, batch: Batch) -> None:
         new = [each for each in batch.requests.values() if each.state == State.CONFIRMED]
-        of: list[tuple[Request, Asked]] = [(each, batch.opened[each.request_id][0]) for each in new]
+        of = [(each, batch.opened[each.request_id][0]) for each in new]
         known = self._gatherer.held(connection, of)
         for request, asked in of:
             try:

@@ -35,12 +35,11 @@ from streams.lanes.rejects import dead_letter
 from streams.rights.content import open_asked, seal_asked
 from streams.rights.letters import Letters
 from streams.rights.plans import keep
+from streams.rights.records import COOKIE, LINK, OPERATOR
 
-REQUESTS = "subject-requests"
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 A_DAY = 5  # confirming links mailed to one address; anybody can ask in anybody's name
-MONTH_MS = 30 * DAY_MS
-COOKIE, LINK, OPERATOR = "cookie", "link", "operator"
+MONTH_MS = 31 * DAY_MS
 
 Said = Sequence[outbox.Message] | Reject
 
@@ -53,12 +52,12 @@ class RequestsLane:
     def __init__(
         self,
         topic: str,
-        dead_letters: str,
         policy: Policy,
         ledger: Ledger,
+        *,
+        dead_letters: str,
         vault: Vault,
         letters: Letters,
-        *,
         consumer: Consumer,
         producer: BatchProducer,
         clock: Callable[[], int],
@@ -104,7 +103,7 @@ class RequestsLane:
         return Outcome([outbox.Message(self._dead_letters, b"", value)], said)
 
     def _asked(self, connection: Connection, said: Mapping[str, Any]) -> Said:
-        """Keep a request, and mail who asked what confirms it; those an operator knows need none."""
+        """Keep a request, and mail who asked what confirms it; not who an operator knows."""
         received_at = milliseconds(said["received_at"])
         due_at = received_at + self._rules.link_hours * HOUR_MS
         new = Request(

@@ -1,0 +1,147 @@
+"""What the mail system sends to who asked: sealed with the request's key (S17, S21, S24).
+
+The words are the law's and the policy's (``privacy.rights.words``); the link stands apart, as the
+path on the collector, and the mail system puts it into its mail.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from privacy.links import answer_id, confirm_token
+from privacy.policy import Policy
+from privacy.rights.plan import Act
+from privacy.rights.request import Asked
+from privacy.rights.words import letter
+from privacy.signed import Keys
+from schemas.codec import encode
+from sinks.keys.answers import seal_answer
+from sinks.keys.seal import VERSION, seal
+from sinks.ledger import answers
+from sinks.ledger.answers import Answer
+from sinks.ledger.outbox import Message
+from sinks.ledger.requests import Request
+from streams.ids import made_id
+from streams.rights.doing import Doing, Done, Handlers, Outsides
+
+LETTERS = "letters"
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+CONFIRM_PATH, ANSWER_PATH = "/v1/requests/confirm/{}", "/v1/answers/{}"
+
+
+class Letters:
+    """Writes letters, and does the acts that are letters.
+
+    ``topic`` is that of letters as the broker has it; ``links`` returns the keys of links that
+    confirm, or raises KeyStoreError.
+    """
+
+    def __init__(self, policy: Policy, topic: str, links: Callable[[], Keys]) -> None:
+        if policy.rights is None:
+            raise ValueError("the policy has no rights")
+        self._policy = policy
+        self._rules = policy.rights
+        self._topic = topic
+        self._links = links
+
+    def handlers(self) -> Handlers:
+        """Return who does which act."""
+        return {Act.NOTIFY_LIFTING: self.notify_lifting, Act.ANSWER: self.answer}
+
+    def outside(self) -> Outsides:
+        """Return nothing: letters go through the ledger's outbox."""
+        return {}
+
+    def confirm(
+        self, request: Request, asked: Asked, key: bytes, at: int, until: int
+    ) -> Sequence[Message]:
+        """Return the letter with the link that confirms a request until then. Times in ms."""
+        token = confirm_token(self._links(), request.request_id, until // 1000)
+        link = CONFIRM_PATH.format(token)
+        return self._sealed("confirm", request, asked, key, at=at, until=until, link=link)
+
+    def extended(self, request: Request, asked: Asked, key: bytes, at: int) -> Sequence[Message]:
+        """Return the letter that gives the new deadline and its reason (Art. 12(3))."""
+        return self._sealed("extended", request, asked, key, at=at, until=request.deadline)
+
+    def notify_lifting(self, _: Connection, doing: Doing) -> Done:
+        """Tell of the end of a restriction; it comes when the broker has this, or later (S21)."""
+        until = doing.at + self._rules.notice_hours * HOUR_MS
+        messages = self._sealed(
+            "lifting", doing.request, doing.asked, doing.key, at=doing.at, until=until
+        )
+        return Done("told before lifting" if messages else "no address to tell", messages, until)
+
+    def answer(self, connection: Connection, doing: Doing) -> Done:
+        """Tell what was decided, and where the answer is if there is one; everybody is told.
+
+        Who is known by a cookie alone fetches this text with the token that the site was given.
+        """
+        request, token = doing.request, doing.asked.answer
+        file = answers.state(connection, answer_id(token))
+        until = doing.at + self._rules.answer_days * DAY_MS
+        if doing.asked.email is None:
+            if file is None:
+                answers.put(connection, self._file(doing, until))
+            return Done("answer to be fetched")
+        link = "" if file is None else ANSWER_PATH.format(token)
+        until = until if file is None else file.expires_at
+        messages = self._sealed(
+            "answer", request, doing.asked, doing.key, at=doing.at, until=until, link=link
+        )
+        return Done("letter written", messages)
+
+    def _file(self, doing: Doing, until: int) -> Answer:
+        subject, text = self._words("answer", doing.request, until, link="")
+        token = doing.asked.answer
+        return Answer(
+            answer_id=answer_id(token),
+            request_id=doing.request.request_id,
+            name="answer.txt",
+            media_type="text/plain; charset=utf-8",
+            sealed=seal_answer(token, f"{subject}\n\n{text}\n".encode()),
+            made_at=doing.at,
+            expires_at=until,
+        )
+
+    def _words(self, kind: str, request: Request, until: int, link: str) -> tuple[str, str]:
+        return letter(
+            kind,
+            self._policy,
+            request.language,
+            right=request.right,
+            until=until,
+            verdict=request.verdict,
+            refused=request.refused or (),
+            because=request.extended_because,
+            has_link=bool(link),
+        )
+
+    def _sealed(
+        self,
+        kind: str,
+        request: Request,
+        asked: Asked,
+        key: bytes,
+        *,
+        at: int,
+        until: int,
+        link: str = "",
+    ) -> Sequence[Message]:
+        """Return the letter; nothing for who has given no address."""
+        if asked.email is None:
+            return ()
+        subject, text = self._words(kind, request, until, link)
+        fields = {"to": asked.email, "subject": subject, "text": text, "link": link}
+        name = request.request_id
+        record: dict[str, object] = {
+            "letter_id": made_id("letter", name, kind),
+            "request_id": name,
+            "kind": kind,
+            "language": request.language,
+            "at": at,
+            "site": request.site,
+            "key_version": VERSION,
+            "sealed": seal(key, fields, site=request.site, case_id=name),
+        }
+        return [Message(self._topic, name.encode(), encode("letter", record))]
