@@ -1,7 +1,8 @@
 """Who may do what on Kafka (S2): every ACL, from the topic catalogue and the policy.
 
 A principal for each party that has a credential of its own. Topics are named in full, and groups,
-but for a department's, which may run several readers, and those of deliveries, one a provider.
+but for a department's and letters', which may have several readers, and those of deliveries, one a
+provider.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,13 +28,14 @@ SECONDS = 10.0  # for the broker to answer
 class Client(NamedTuple):
     """As whom a producer or consumer of the catalogue connects, and in which groups it reads.
 
-    ``each``: there is one for each of the policy's, whose name takes the place of ``{}``. A group
-    that ends in ``*`` is whatever begins so.
+    ``each``: there is one for each of the policy's, whose name takes the place of ``{}``; "rights"
+    is the one department that answers people's requests. A group that ends in ``*`` is whatever
+    begins so.
     """
 
     principal: str
     groups: tuple[str, ...] = ()
-    each: Literal["department", "holder"] | None = None
+    each: Literal["department", "holder", "rights"] | None = None
 
 
 _DEPARTMENT = Client("department-{}", ("department-{}.*",), each="department")
@@ -53,12 +55,16 @@ CLIENTS: Mapping[str, Client] = {
     "delete": Client("worker"),
     "receipts": Client("worker", ("receipts",)),
     "overdue": Client("worker"),
+    "requests": Client("worker", ("requests",)),
+    "rights": Client("worker"),
     "dead-letters": Client("worker", ("lethe",)),
     "case-reader": _DEPARTMENT,
     "departments": _DEPARTMENT,
+    "letter-reader": Client("department-{}", ("letters.*",), each="rights"),
     "retention-worker": Client("holder-{}", ("retention-{}", "rights-{}"), each="holder"),
     "mail-system": Client("mail-system", ("mail-system",)),
     "operators": Client("alerting", ("alerting",)),
+    "rights-desk": Client("operator"),
 }
 
 
@@ -71,6 +77,7 @@ def acls(policy: Policy | None, prefix: str = "") -> list[AclBinding]:
     """
     departments = () if policy is None else tuple(policy.departments)
     holders = () if policy is None else tuple(policy.holders)
+    rights = None if policy is None else policy.rights
     everything = topics_of(departments, holders).values()
     _require_known(everything)
     # Who sees which topics: departments and holders their own, not the others'.
@@ -78,6 +85,7 @@ def acls(policy: Policy | None, prefix: str = "") -> list[AclBinding]:
         None: {"": everything},
         "department": {each: topics_of([each]).values() for each in departments},
         "holder": {each: topics_of(holders=[each]).values() for each in holders},
+        "rights": {} if rights is None else {rights.department: everything},
     }
     found = {
         acl

@@ -26,6 +26,10 @@ LONGEST_MS = {
     "mailing-changes": 168 * HOUR_MS,
     "deletions": 720 * HOUR_MS,
     "deletion-receipts-holder": 720 * HOUR_MS,
+    "letters": 168 * HOUR_MS,
+    "corrections": 720 * HOUR_MS,
+    "holds": 720 * HOUR_MS,
+    "exports": 720 * HOUR_MS,
     **{f"ads-{provider}": 6 * HOUR_MS for provider in IDS},
 }
 # What stays is the last word on each key alone; the one before goes within a day.

@@ -27,6 +27,12 @@ PUBLISHED = [
     "12 mailing_change 1",
     "13 notice 1",
     "14 service_event 1",
+    "15 subject_request 1",
+    "16 letter 1",
+    "17 correction 1",
+    "18 hold 1",
+    "19 export 1",
+    "20 deletion_receipt 2",
 ]
 
 Change = Callable[[list[dict[str, Any]]], object]

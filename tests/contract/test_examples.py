@@ -30,14 +30,18 @@ each_golden = pytest.mark.parametrize(
 
 
 def load(file: Path) -> dict[str, Any]:
-    """Return an example, the sealed fields as bytes; JSON has base64."""
+    """Return an example, what is sealed as bytes; JSON has base64."""
     content = json.loads(file.read_text())
     assert isinstance(content, dict)
-    if "sealed" in content:
-        content["sealed"] = {
-            name: base64.b64decode(each, validate=True) for name, each in content["sealed"].items()
-        }
+    for name in {"sealed", "content"} & content.keys():
+        content[name] = as_bytes(content[name])
     return content
+
+
+def as_bytes(sealed: Any) -> Any:
+    if isinstance(sealed, dict):
+        return {name: as_bytes(each) for name, each in sealed.items()}
+    return None if sealed is None else base64.b64decode(sealed, validate=True)
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,13 @@ from streams.status import readers
 NAMES = st.sets(st.from_regex(r"[a-z][a-z0-9-]{0,5}", fullmatch=True), max_size=6)
 
 
-def policy(departments: Any = (), holders: Any = ()) -> Any:
-    """Return what of a policy matters here."""
-    return SimpleNamespace(departments=dict.fromkeys(departments), holders=dict.fromkeys(holders))
+def policy(departments: Any = (), holders: Any = (), answers: str | None = None) -> Any:
+    """Return what of a policy matters here; ``answers``: the department that people's requests."""
+    return SimpleNamespace(
+        departments=dict.fromkeys(departments),
+        holders=dict.fromkeys(holders),
+        rights=None if answers is None else SimpleNamespace(department=answers),
+    )
 
 
 def of(principal: str, found: list[AclBinding]) -> set[tuple[str, str, str, str]]:
@@ -38,11 +42,30 @@ def test_S2_a_department_has_its_own_topic_and_groups() -> None:  # noqa: N802
         ("GROUP", "test.department-sales.", "PREFIXED", "READ"),
     }
     assert of("test.holder-crm", found) == {
-        ("TOPIC", "test.deletions", "LITERAL", "READ"),
+        *(
+            ("TOPIC", f"test.{each}", "LITERAL", "READ")
+            for each in ("deletions", "corrections", "holds", "exports")
+        ),
         ("TOPIC", "test.deletion-receipts-crm", "LITERAL", "WRITE"),
         ("GROUP", "test.retention-crm", "LITERAL", "READ"),
         ("GROUP", "test.rights-crm", "LITERAL", "READ"),
     }
+
+
+def test_letters_are_for_the_department_that_answers_requests_alone() -> None:
+    def readers(found: list[AclBinding]) -> set[tuple[str, str]]:
+        return {(each.principal, each.name) for each in found if "letters" in each.name.split(".")}
+
+    found = acls(policy(["sales", "hr"], answers="hr"), "test.")
+    may = {
+        ("TOPIC", "test.letters", "LITERAL", "READ"),
+        ("GROUP", "test.letters.", "PREFIXED", "READ"),
+    }
+    assert may <= of("test.department-hr", found)
+    writes = ("User:test.worker", "test.letters")
+    hr = "User:test.department-hr"
+    assert readers(found) == {writes, (hr, "test.letters"), (hr, "test.letters.")}
+    assert readers(acls(policy(["sales", "hr"]), "test.")) == {writes}
 
 
 @given(NAMES, NAMES)
