@@ -14,13 +14,13 @@ import faust
 import structlog
 
 from sinks.clickhouse.rejects import RejectsTable
-from streams import ads, cases, deletion, profiles, wiring
+from streams import ads, cases, deletion, profiles, rights, wiring
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
 from streams.shared import Shared
 
 OF_SERVICES = {**cases.LOOPS, **deletion.LOOPS}
-OF_A_POLICY = {**ads.LOOPS, **OF_SERVICES, **profiles.LOOPS}
+OF_A_POLICY = {**ads.LOOPS, **OF_SERVICES, **profiles.LOOPS, **rights.LOOPS}
 PARTS = (*wiring.LOOPS, *OF_A_POLICY, "deliver", "agents")
 
 _log = structlog.get_logger()
@@ -37,6 +37,7 @@ def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
         loops |= ads.LOOPS
         loops |= OF_SERVICES if shared.policy.services else {}
         loops |= profiles.LOOPS if shared.policy.profiles is not None else {}
+        loops |= rights.LOOPS if shared.policy.rights is not None else {}
     found = {name: loop for name, loop in loops.items() if name in parts}
     if "deliver" in parts:
         found |= ads.deliveries(shared)

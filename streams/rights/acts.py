@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Protocol
 
-from privacy.rights.plan import Act
 from sinks.keys.intake import unsubscribe_keys
 from streams.cases.transitions import Transitions
 from streams.profiles import require_key

@@ -1,7 +1,7 @@
 """What the mail system sends to who asked: sealed with the request's key (S17, S21, S24).
 
-The words are the law's and the policy's (``privacy.rights.words``); the link stands apart, as the
-path on the collector, and the mail system puts it into its mail.
+The words are the law's and the policy's (``privacy.rights.letters``). The link, in the text and as
+a field, is a path on the collector: the mail system knows under which name people reach that.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 
 from privacy.links import answer_id, confirm_token
 from privacy.policy import Policy
-from privacy.rights.plan import Act
+from privacy.rights import letters as words
+from privacy.rights.letters import Letter
+from privacy.rights.plan import Act, RefusalReason, Refused, Verdict
 from privacy.rights.request import Asked
-from privacy.rights.words import letter
 from privacy.signed import Keys
 from schemas.codec import encode
 from sinks.keys.answers import seal_answer
@@ -58,18 +59,26 @@ class Letters:
         """Return the letter with the link that confirms a request until then. Times in ms."""
         token = confirm_token(self._links(), request.request_id, until // 1000)
         link = CONFIRM_PATH.format(token)
-        return self._sealed("confirm", request, asked, key, at=at, until=until, link=link)
+        text = words.confirm(self._policy, asked.right, request.language, link=link, until=until)
+        return self._sealed("confirm", text, request, asked, key, at=at, link=link)
 
     def extended(self, request: Request, asked: Asked, key: bytes, at: int) -> Sequence[Message]:
         """Return the letter that gives the new deadline and its reason (Art. 12(3))."""
-        return self._sealed("extended", request, asked, key, at=at, until=request.deadline)
+        text = words.extended(
+            self._policy,
+            asked.right,
+            request.language,
+            deadline=request.deadline,
+            because=request.extended_because or "",
+        )
+        return self._sealed("extended", text, request, asked, key, at=at)
 
     def notify_lifting(self, _: Connection, doing: Doing) -> Done:
         """Tell of the end of a restriction; it comes when the broker has this, or later (S21)."""
         until = doing.at + self._rules.notice_hours * HOUR_MS
-        messages = self._sealed(
-            "lifting", doing.request, doing.asked, doing.key, at=doing.at, until=until
-        )
+        request = doing.request
+        text = words.lifting(self._policy, request.language, at=until)
+        messages = self._sealed("lifting", text, request, doing.asked, doing.key, at=doing.at)
         return Done("told before lifting" if messages else "no address to tell", messages, until)
 
     def answer(self, connection: Connection, doing: Doing) -> Done:
@@ -79,61 +88,42 @@ class Letters:
         """
         request, token = doing.request, doing.asked.answer
         file = answers.state(connection, answer_id(token))
-        until = doing.at + self._rules.answer_days * DAY_MS
-        if doing.asked.email is None:
-            if file is None:
-                answers.put(connection, self._file(doing, until))
-            return Done("answer to be fetched")
+        until = doing.at + self._rules.answer_days * DAY_MS if file is None else file.expires_at
         link = "" if file is None else ANSWER_PATH.format(token)
-        until = until if file is None else file.expires_at
-        messages = self._sealed(
-            "answer", request, doing.asked, doing.key, at=doing.at, until=until, link=link
-        )
-        return Done("letter written", messages)
-
-    def _file(self, doing: Doing, until: int) -> Answer:
-        subject, text = self._words("answer", doing.request, until, link="")
-        token = doing.asked.answer
-        return Answer(
-            answer_id=answer_id(token),
-            request_id=doing.request.request_id,
-            name="answer.txt",
-            media_type="text/plain; charset=utf-8",
-            sealed=seal_answer(token, f"{subject}\n\n{text}\n".encode()),
-            made_at=doing.at,
-            expires_at=until,
-        )
-
-    def _words(self, kind: str, request: Request, until: int, link: str) -> tuple[str, str]:
-        return letter(
-            kind,
+        text = words.answered(
             self._policy,
+            doing.asked.right,
             request.language,
-            right=request.right,
+            Verdict(request.verdict or Verdict.REFUSED),
+            [Refused(what, RefusalReason(why)) for what, why in request.refused or ()],
+            link=link or None,
             until=until,
-            verdict=request.verdict,
-            refused=request.refused or (),
-            because=request.extended_because,
-            has_link=bool(link),
         )
+        if doing.asked.email is not None:
+            messages = self._sealed(
+                "answer", text, request, doing.asked, doing.key, at=doing.at, link=link
+            )
+            return Done("letter written", messages)
+        if file is None:
+            answers.put(connection, _file(doing, text, until))
+        return Done("answer to be fetched")
 
     def _sealed(
         self,
         kind: str,
+        text: Letter,
         request: Request,
         asked: Asked,
         key: bytes,
         *,
         at: int,
-        until: int,
         link: str = "",
     ) -> Sequence[Message]:
         """Return the letter; nothing for who has given no address."""
         if asked.email is None:
             return ()
-        subject, text = self._words(kind, request, until, link)
-        fields = {"to": asked.email, "subject": subject, "text": text, "link": link}
         name = request.request_id
+        fields = {"to": asked.email, "subject": text.subject, "text": text.text, "link": link}
         record: dict[str, object] = {
             "letter_id": made_id("letter", name, kind),
             "request_id": name,
@@ -145,3 +135,16 @@ class Letters:
             "sealed": seal(key, fields, site=request.site, case_id=name),
         }
         return [Message(self._topic, name.encode(), encode("letter", record))]
+
+
+def _file(doing: Doing, text: Letter, until: int) -> Answer:
+    token = doing.asked.answer
+    return Answer(
+        answer_id=answer_id(token),
+        request_id=doing.request.request_id,
+        name="answer.txt",
+        media_type="text/plain; charset=utf-8",
+        sealed=seal_answer(token, f"{text.subject}\n\n{text.text}".encode()),
+        made_at=doing.at,
+        expires_at=until,
+    )
