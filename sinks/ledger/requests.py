@@ -80,8 +80,8 @@ class Step:
 def add(connection: Connection, new: Request) -> bool:
     """Keep a request; False: it is known, and stays as it is."""
     row = asdict(new) | {"has_visitor": int(new.has_visitor)}
-    first = insert(connection, requests).values(row).on_conflict_do_nothing()
-    return connection.execute(first.returning(requests.c.request_id)).first() is not None
+    first = insert(connection, requests).on_conflict_do_nothing()
+    return connection.execute(first.returning(requests.c.request_id), row).first() is not None
 
 
 def get(connection: Connection, request_id: str) -> Request | None:
@@ -98,14 +98,8 @@ def lock(connection: Connection, request_ids: Collection[str]) -> dict[str, Requ
 
 def confirm(connection: Connection, request_id: str, at: int, by: str, deadline: int) -> bool:
     """Note that who asks has shown who they are; False: that was known, or it is too late."""
-    return _changed(
-        connection,
-        update(requests)
-        .where(requests.c.request_id == request_id, requests.c.state == State.UNCONFIRMED)
-        .values(
-            state=State.CONFIRMED, confirmed_at=at, confirmed_by=by, deadline=deadline, due_at=None
-        ),
-    )
+    given = {"_id": request_id, "_at": at, "_by": by, "_deadline": deadline}
+    return bool(connection.execute(_CONFIRM, given).rowcount)
 
 
 def ready(connection: Connection, at: int, limit: int) -> list[str]:
@@ -131,23 +125,18 @@ def put_plan(  # noqa: PLR0917 - what a plan is, in the order it is read
 
     Also a request that nobody confirmed is, to be refused.
     """
-    planned = (
-        update(requests)
-        .where(requests.c.request_id == request_id, requests.c.state.in_(_UNPLANNED))
-        .values(
-            state=State.PLANNED,
-            planned_at=at,
-            verdict=verdict,
-            refused=[list(each) for each in refused],
-            policy_version=policy_version,
-            due_at=None,
-        )
-    )
-    if not _changed(connection, planned):
+    planned = {
+        "_id": request_id,
+        "_at": at,
+        "_verdict": verdict,
+        "_refused": [list(each) for each in refused],
+        "_policy": policy_version,
+    }
+    if not connection.execute(_PLAN, planned).rowcount:
         return False
     if commands:
         connection.execute(
-            insert(connection, request_commands),
+            _COMMANDS,
             [
                 {"request_id": request_id, "number": number, "act": act, "target": target}
                 for number, (act, target) in enumerate(commands)
@@ -183,18 +172,18 @@ def done(connection: Connection, new: Sequence[tuple[str, int, str]], at: int) -
         connection.execute(
             update(request_commands)
             .where(
-                request_commands.c.request_id == bindparam("_request"),
+                request_commands.c.request_id == bindparam("_id"),
                 request_commands.c.number == bindparam("_number"),
                 request_commands.c.done_at.is_(None),
             )
             .values(done_at=at, outcome=bindparam("_outcome")),
-            [{"_request": each, "_number": number, "_outcome": o} for each, number, o in new],
+            [{"_id": each, "_number": number, "_outcome": said} for each, number, said in new],
         )
 
 
 def later(connection: Connection, request_id: str, due_at: int) -> None:
     """Have a request be looked at again at ``due_at``."""
-    _set(connection, [request_id], due_at=due_at)
+    connection.execute(_LATER, {"_id": request_id, "_due": due_at})
 
 
 def answered(connection: Connection, request_ids: Collection[str], at: int) -> None:
@@ -244,16 +233,16 @@ def forget_subjects(connection: Connection, before: int) -> None:
 
 def extend(connection: Connection, request_id: str, deadline: int, because: str) -> bool:
     """Move the deadline, once (Art. 12(3)); False: it was moved, or the request is answered."""
-    return _changed(
-        connection,
+    moved = (
         update(requests)
         .where(
             requests.c.request_id == request_id,
             requests.c.answered_at.is_(None),
             requests.c.extended_because.is_(None),
         )
-        .values(deadline=deadline, extended_because=because),
+        .values(deadline=deadline, extended_because=because)
     )
+    return bool(connection.execute(moved).rowcount)
 
 
 def late(connection: Connection, at: int) -> list[Request]:
@@ -289,6 +278,34 @@ def count_recent(connection: Connection, subject: str, since: int, right: str | 
     return connection.scalar(select(func.count()).select_from(requests).where(*mine)) or 0
 
 
+# Made once: of thousands a second, to put a statement together takes longest.
+_THIS = requests.c.request_id == bindparam("_id")
+_CONFIRM = (
+    update(requests)
+    .where(_THIS, requests.c.state == State.UNCONFIRMED)
+    .values(
+        state=State.CONFIRMED,
+        confirmed_at=bindparam("_at"),
+        confirmed_by=bindparam("_by"),
+        deadline=bindparam("_deadline"),
+        due_at=None,
+    )
+)
+_PLAN = (
+    update(requests)
+    .where(_THIS, requests.c.state.in_(_UNPLANNED))
+    .values(
+        state=State.PLANNED,
+        planned_at=bindparam("_at"),
+        verdict=bindparam("_verdict"),
+        refused=bindparam("_refused", type_=requests.c.refused.type),
+        policy_version=bindparam("_policy"),
+        due_at=None,
+    )
+)
+_COMMANDS = request_commands.insert()
+_LATER = update(requests).where(_THIS).values(due_at=bindparam("_due"))
+
 _STEP = [request_commands.c[name] for name in Step.__slots__]
 
 
@@ -323,7 +340,3 @@ def _request(row: Mapping[Any, Any]) -> Request:
 def _set(connection: Connection, request_ids: Collection[str], *where: Any, **values: Any) -> None:
     some = requests.c.request_id.in_(request_ids)
     connection.execute(update(requests).where(some, *where).values(values))
-
-
-def _changed(connection: Connection, change: Any) -> bool:
-    return bool(connection.execute(change).rowcount)
