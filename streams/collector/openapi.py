@@ -1,16 +1,18 @@
 """The OpenAPI document of the collector, built from the same rules that check what comes."""
 
-from collections.abc import Collection, Mapping
-from http import HTTPStatus
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from privacy import consent_request, tracking
 from privacy.consent import Answer, Decision
+from privacy.contract import Contract
 from privacy.forms import contract
 from privacy.policy import Service
+from streams.collector import openapi_links
 from streams.collector.body import MOST_DEPTH, MOST_FAULTS, MOST_ITEMS
-from streams.collector.refusal import ANSWERS, Why
+from streams.collector.described import SECURITY, SENT, body_of, content_of, obj, ref, refusals
+from streams.collector.refusal import Why
 
 _SENDING = f"""\
 Send one event, an array of 1 to {MOST_ITEMS} events, or an object whose only field `events` is
@@ -59,11 +61,6 @@ done, so that it was deleted.
 
 What was filled in is sealed before it is stored, and read by the departments concerned alone.
 """
-_LEAVING = """\
-For the header `List-Unsubscribe` of each mail, and the link at its foot (RFC 8058). A GET shows a
-page with one button and changes nothing. A POST, whatever its body, ends the subscription, and is
-answered in the same way however often it comes. Neither key, origin nor cookie is asked for.
-"""
 
 
 def document(
@@ -72,8 +69,12 @@ def document(
     *,
     links: bool = False,
     profiles: bool = False,
+    requests: Contract | None = None,
 ) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document; ``max_body`` in bytes, the others: whether there are any."""
+    """Return the OpenAPI 3.1 document; ``max_body`` in bytes, the others: whether there are any.
+
+    ``requests`` is the contract of what people may ask of their rights.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -91,7 +92,8 @@ def document(
                 for name in services
             },
             **({"/v1/profile": {"get": _suggest()}} if profiles else {}),
-            **({"/v1/unsubscribe/{token}": _leave()} if links else {}),
+            **({} if requests is None else openapi_links.requests(requests, max_body)),
+            **(openapi_links.LEAVING if links else {}),
             "/healthz": {"get": _plain("The process is alive", "application/json")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _plain("Prometheus metrics", "text/plain")},
@@ -101,20 +103,20 @@ def document(
             "schemas": {
                 "Event": tracking.CONTRACT.schema(),
                 "Events": _many("Event"),
-                "Accepted": _object(accepted=_COUNT, event_ids=_IDS),
+                "Accepted": obj(accepted=_COUNT, event_ids=_IDS),
                 "Change": consent_request.CONTRACT.schema(),
                 "Changes": _many("Change"),
-                "Recorded": _object(
+                "Recorded": obj(
                     recorded=_COUNT,
                     epochs={"type": "object", "additionalProperties": _EPOCH},
                     change_ids=_IDS,
                     because={"type": "object", "additionalProperties": _SIGNAL},
                     optional={"because"},
                 ),
-                "Consent": _object(
+                "Consent": obj(
                     purposes={
                         "type": "object",
-                        "additionalProperties": _object(
+                        "additionalProperties": obj(
                             answer={"enum": list(Answer)},
                             decision={"enum": [*Decision, None]},
                             since={"anyOf": [_EPOCH, {"type": "null"}]},
@@ -126,19 +128,20 @@ def document(
                     },
                     epoch={"type": "integer", "minimum": 0},
                 ),
-                "Profile": _object(
+                "Profile": obj(
                     cities=_list(country=_SAID, city=_SAID),
                     interests=_list(name=_SAID, title=_SAID),
                     content={"type": "array", "items": _SAID},
                     contacts=_list(title=_SAID, contact=_SAID),
                 ),
-                "Begun": _object(case_id={"type": "string", "format": "uuid"}),
-                "Refused": _object(error={"type": "string"}),
-                "Problems": _object(
+                "Begun": obj(case_id={"type": "string", "format": "uuid"}),
+                "Asked": openapi_links.ASKED,
+                "Refused": obj(error={"type": "string"}),
+                "Problems": obj(
                     error={"type": "string"},
                     problems={"type": "array", "maxItems": MOST_FAULTS, "items": _PROBLEM},
                 ),
-                "Readiness": _object(broker={"type": "boolean"}, salts={"type": "boolean"}),
+                "Readiness": obj(broker={"type": "boolean"}, salts={"type": "boolean"}),
             },
             "securitySchemes": {
                 "header": {"type": "apiKey", "in": "header", "name": "X-Lethe-Key"},
@@ -148,21 +151,8 @@ def document(
     }
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(optional: Collection[str] = (), **properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
 def _many(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _ref(name), "minItems": 1, "maxItems": MOST_ITEMS}
+    return {"type": "array", "items": ref(name), "minItems": 1, "maxItems": MOST_ITEMS}
 
 
 _COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS}
@@ -171,15 +161,11 @@ _IDS = {"type": "array", "items": {"type": "string"}}
 _EPOCH = {"type": "integer", "minimum": 1}
 _TEXT = {"type": ["string", "null"]}
 _SIGNAL = {"enum": list(consent_request.SIGNALS)}
-_PROBLEM = _object(
+_PROBLEM = obj(
     index={"type": ["integer", "null"], "description": "Place in the batch; null: the batch."},
     field={"type": "string"},
     rule={"type": "string"},
 )
-
-
-def _content(name: str) -> dict[str, Any]:
-    return {"application/json": {"schema": _ref(name)}}
 
 
 def _plain(summary: str, media_type: str) -> dict[str, Any]:
@@ -190,11 +176,12 @@ def _plain(summary: str, media_type: str) -> dict[str, Any]:
 
 
 def _ready() -> dict[str, Any]:
+    readiness = content_of("Readiness")
     return {
         "summary": "Whether events can be taken now",
         "responses": {
-            "200": {"description": "They can", "content": _content("Readiness")},
-            "503": {"description": "Broker or key store is away", "content": _content("Readiness")},
+            "200": {"description": "They can", "content": readiness},
+            "503": {"description": "Broker or key store is away", "content": readiness},
         },
     }
 
@@ -204,11 +191,11 @@ def _send(max_body: int) -> dict[str, Any]:
         "operationId": "sendEvents",
         "summary": "Send tracking events",
         "description": f"{_SENDING}\nA body has at most {max_body} bytes.",
-        "security": _SECURITY,
-        "requestBody": _body(_some("Event")),
+        "security": SECURITY,
+        "requestBody": body_of(_some("Event")),
         "responses": {
-            "202": {"description": "All events are stored", "content": _content("Accepted")},
-            **_refused(_SENT | {Why.NO_SALT}),
+            "202": {"description": "All events are stored", "content": content_of("Accepted")},
+            **refusals(SENT | {Why.NO_SALT}),
         },
     }
 
@@ -218,12 +205,12 @@ def _decide(max_body: int) -> dict[str, Any]:
         "operationId": "recordConsent",
         "summary": "Record what a visitor decided",
         "description": f"{_DECIDING}\nA body has at most {max_body} bytes.",
-        "security": _SECURITY,
-        "requestBody": _body(_some("Change")),
+        "security": SECURITY,
+        "requestBody": body_of(_some("Change")),
         "responses": {
-            "202": {"description": "All changes are recorded", "content": _content("Recorded")},
+            "202": {"description": "All changes are recorded", "content": content_of("Recorded")},
             "404": _NO_POLICY,
-            **_refused(_SENT),
+            **refusals(SENT),
         },
     }
 
@@ -234,7 +221,7 @@ def _ask() -> dict[str, Any]:
         "operationId": "tellConsent",
         "summary": "Ask what a visitor chose",
         "description": _ASKING,
-        "security": _SECURITY,
+        "security": SECURITY,
         "parameters": [
             {
                 "name": "cookie_id",
@@ -245,16 +232,16 @@ def _ask() -> dict[str, Any]:
             }
         ],
         "responses": {
-            "200": {"description": "What the visitor chose", "content": _content("Consent")},
+            "200": {"description": "What the visitor chose", "content": content_of("Consent")},
             "404": _NO_POLICY,
-            **_refused(_ASKED),
+            **refusals(_ASKED),
         },
     }
 
 
 def _suggest() -> dict[str, Any]:
     responses = {
-        "200": {"description": "Empty lists without consent", "content": _content("Profile")}
+        "200": {"description": "Empty lists without consent", "content": content_of("Profile")}
     }
     return {
         **_ask(),
@@ -262,12 +249,12 @@ def _suggest() -> dict[str, Any]:
         "summary": "Ask what a visitor who agreed to a profile is interested in",
         "description": "Cities regularly visited, interests, pages and contacts to suggest. Of who "
         "did not agree, and of who is not known, every list is empty.",
-        "responses": {**responses, **_refused(_ASKED - {Why.NOT_STORED} | {Why.NO_KEYS})},
+        "responses": {**responses, **refusals(_ASKED - {Why.NOT_STORED} | {Why.NO_KEYS})},
     }
 
 
 def _list(**properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": _object(**properties)}
+    return {"type": "array", "items": obj(**properties)}
 
 
 def _fill_in(name: str, service: Service, max_body: int) -> dict[str, Any]:
@@ -275,47 +262,16 @@ def _fill_in(name: str, service: Service, max_body: int) -> dict[str, Any]:
         "operationId": f"send-{name}",
         "summary": f"Send a form: {service.title}",
         "description": f"{_FILLING_IN}\nA body has at most {max_body} bytes.",
-        "security": _SECURITY,
-        "requestBody": _body(contract(service).schema()),
+        "security": SECURITY,
+        "requestBody": body_of(contract(service).schema()),
         "responses": {
-            "202": {"description": "The form is stored", "content": _content("Begun")},
-            **_refused(_SENT | {Why.UNKNOWN_SERVICE, Why.DELETED, Why.NO_KEYS}),
+            "202": {"description": "The form is stored", "content": content_of("Begun")},
+            **refusals(SENT | {Why.UNKNOWN_SERVICE, Why.DELETED, Why.NO_KEYS}),
         },
     }
 
 
-def _leave() -> dict[str, Any]:
-    token = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
-    later = {"description": "It cannot be done now", "headers": _RETRY, "content": _PAGE}
-    answers = {
-        "404": {"description": "The link is not one of ours", "content": _PAGE},
-        **{str(ANSWERS[why].status): later for why in (Why.TOO_MANY, Why.NO_KEYS)},
-    }
-    asked = {"200": {"description": "A page with a button", "content": _PAGE}}
-    done = {"200": {"description": "The subscription ends", "content": _PAGE}}
-    return {
-        "description": _LEAVING,
-        "parameters": [token],
-        "get": {"summary": "Ask whether to unsubscribe", "responses": asked | answers},
-        "post": {"summary": "Unsubscribe", "responses": done | answers},
-    }
-
-
-_RETRY = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
-_PAGE: dict[str, Any] = {"text/html": {}}
-_SECURITY: list[dict[str, list[str]]] = [{"header": []}, {"query": []}]
-_NO_POLICY = {"description": "No privacy policy is configured", "content": _content("Refused")}
-_SENT = {
-    Why.FOREIGN_ORIGIN,
-    Why.UNKNOWN_KEY,
-    Why.TOO_MANY,
-    Why.MEDIA_TYPE,
-    Why.TOO_LARGE,
-    Why.TOO_SLOW,
-    Why.MALFORMED,
-    Why.CONTRACT,
-    Why.NOT_STORED,
-}
+_NO_POLICY = {"description": "No privacy policy is configured", "content": content_of("Refused")}
 _ASKED = {
     Why.FOREIGN_ORIGIN,
     Why.UNKNOWN_KEY,
@@ -329,28 +285,4 @@ _ASKED = {
 def _some(name: str) -> dict[str, Any]:
     """Describe one of ``name``, many, or many in an object."""
     many = f"{name}s"
-    return {"anyOf": [_ref(name), _ref(many), _object(**{many.lower(): _ref(many)})]}
-
-
-def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a body as JSON or as text that is JSON."""
-    as_text = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
-    return {
-        "required": True,
-        "content": {"application/json": {"schema": schema}, "text/plain": {"schema": as_text}},
-    }
-
-
-def _refused(whys: Collection[Why]) -> dict[str, Any]:
-    """Describe the answers to the refusals that a route knows, by status."""
-    found: dict[str, Any] = {}
-    for status in sorted({ANSWERS[why].status for why in whys}):
-        errors = [
-            ANSWERS[why].error for why in Why if why in whys and ANSWERS[why].status == status
-        ]
-        names = "Problems" if status == ANSWERS[Why.CONTRACT].status else "Refused"
-        described = {"description": "; or ".join(errors), "content": _content(names)}
-        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-            described["headers"] = _RETRY
-        found[str(status)] = described
-    return found
+    return {"anyOf": [ref(name), ref(many), obj(**{many.lower(): ref(many)})]}

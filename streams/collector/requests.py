@@ -5,19 +5,19 @@ we know and one we do not are answered alike, and as fast: who it is, the mail o
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from privacy.links import answer_token
 from privacy.policy import Policy
-from privacy.rights.request import Asked, enter, problems, to_json
+from privacy.rights.request import Asked, contract, enter, problems, to_json
 from privacy.signed import Keys
 from privacy.subjects import subject_id
 from schemas.codec import encode
@@ -41,12 +41,13 @@ A_DAY = 5  # requests by one person, which are as many mails to one address
 _log = structlog.get_logger()
 
 
-class _Begun(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Begun:
     """A request that has its key."""
 
     request_id: str
     asked: Asked
-    key: bytes
+    key: bytes = field(repr=False)
     subject: str | None
 
 
@@ -67,6 +68,7 @@ class Requests:
     ) -> None:
         if policy.rights is None:
             raise ValueError("the policy has no rights")
+        self.contract = contract(policy)
         self._policy = policy
         self._department = policy.rights.department
         self._ledger = ledger
@@ -116,9 +118,11 @@ class Requests:
         self._require_contract(body)
         self._require_person_rate(site, body)
         now = clock()
-        begun = await self._begin(body, site, now, new_key)
+        asked = enter(body, site=site, answer="")
+        idempotency_key = body.get("idempotency_key") or new_key()
+        begun = await self._begin(asked, site, now, idempotency_key)
         told, messages = {"request_id": begun.request_id}, [_asked(begun, site, now)]
-        if begun.asked.email is None:
+        if asked.email is None:
             messages.append(confirmed(begun.request_id, BY_COOKIE, now))
             told["answer"] = answers.PATH.format(token=begun.asked.answer)
         await store(messages)
@@ -135,32 +139,24 @@ class Requests:
         name = self._anonymous.person(known_by)
         require_rate(self._by_person, name, why=Why.TOO_MANY_BY_ONE)
 
-    async def _begin(
-        self, body: Mapping[str, Any], site: str, at: int, new_key: Callable[[], str]
-    ) -> _Begun:
+    async def _begin(self, asked: Asked, site: str, at: int, idempotency_key: str) -> _Begun:
         """Make the request's key; raise Refusal when none can be had."""
-        idempotency_key = body.get("idempotency_key") or new_key()
         try:
-            return await asyncio.to_thread(self._make_key, body, site, at, idempotency_key)
+            return await asyncio.to_thread(self._make_key, asked, site, at, idempotency_key)
         except ErasedError:
             raise Refusal(Why.DELETED) from None
         except (*UNUSABLE, KeyStoreError) as error:
             _log.error("no_keys", exc_info=error)
             raise Refusal(Why.NO_KEYS) from None
 
-    def _make_key(
-        self, body: Mapping[str, Any], site: str, at: int, idempotency_key: str
-    ) -> _Begun:
-        subject_key = self._subject_key()
+    def _make_key(self, asked: Asked, site: str, at: int, idempotency_key: str) -> _Begun:
         # What is asked is part of the id: an idempotency key that somebody guesses is of no use.
-        content = json.dumps(body, sort_keys=True).encode()
-        digest = blake2b(content, digest_size=16, key=subject_key, person=b"lethe-request")
-        request_id = made_id("request", site, idempotency_key, digest.hexdigest())
+        request_id = made_id("request", site, idempotency_key, _digest(asked, self._subject_key()))
+        subject = None if asked.email is None else subject_id(self._subject_key(), asked.email)
         with self._ledger.transaction() as connection:
             key = self._vault.make(connection, request_id, [self._department], at)
-        asked = enter(body, site=site, answer=answer_token(key, request_id))
-        subject = None if asked.email is None else subject_id(subject_key, asked.email)
-        return _Begun(request_id, asked, key, subject)
+        whole = replace(asked, answer=answer_token(key, request_id))
+        return _Begun(request_id, whole, key, subject)
 
 
 def refused(door: Door) -> list[web.RouteDef]:
@@ -171,6 +167,11 @@ def refused(door: Door) -> list[web.RouteDef]:
         raise Refusal(Why.NO_RIGHTS)
 
     return [web.post(PATH, door.handler(take)), web.options(PATH, door.preflight("POST"))]
+
+
+def _digest(asked: Asked, key: bytes) -> str:
+    content = to_json(asked).encode()
+    return blake2b(content, digest_size=16, key=key, person=b"lethe-request").hexdigest()
 
 
 def _asked(begun: _Begun, site: str, at: int) -> Message:

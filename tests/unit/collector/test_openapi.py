@@ -11,13 +11,14 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from privacy import consent_request, tracking
 from privacy.policy import Policy
+from privacy.rights.request import contract
 from streams.collector import openapi
 from streams.collector.refusal import ANSWERS
 
 POLICY = Policy.model_validate(
     tomllib.loads(Path(__file__).with_name("policy.toml").read_text(encoding="utf-8"))
 )
-DOCUMENT = openapi.document(65_536, POLICY.services, links=True)
+DOCUMENT = openapi.document(65_536, POLICY.services, links=True, requests=contract(POLICY))
 # The document knows no purposes; what is tried must, or no change would ever be recorded.
 TRIED = deepcopy(DOCUMENT)
 TRIED["components"]["schemas"]["Change"]["properties"]["purpose"] = {"enum": ["ads", "statistics"]}
@@ -25,6 +26,7 @@ described = schemathesis.openapi.from_dict(TRIED)
 
 # What a schema cannot say (times near now, ids only with consent) may be refused though it fits.
 EXCLUDED = [positive_data_acceptance]
+RARE = "/v1/forms", "/v1/unsubscribe", "/v1/requests", "/v1/answers", "/v1/profile"
 
 
 @described.parametrize()
@@ -46,6 +48,7 @@ def test_the_document_names_every_field_and_answer() -> None:
     assert schemas["Event"]["properties"].keys() == tracking.FIELDS.keys()
     assert schemas["Change"]["properties"].keys() == consent_request.FIELDS.keys()
     assert {f"/v1/forms/{name}" for name in POLICY.services} <= paths.keys()
+    assert schemas["Asked"]["required"] == ["request_id"]
     answers = {str(answer.status) for answer in ANSWERS.values()} | {"202"}
     routes = [paths[path]["post"] for path in ("/v1/events", "/v1/forms/survey")]
     assert {status for route in routes for status in route["responses"]} == answers
@@ -53,4 +56,4 @@ def test_the_document_names_every_field_and_answer() -> None:
 
 def test_without_services_and_links_there_are_none() -> None:
     paths = openapi.document(65_536)["paths"]
-    assert not [path for path in paths if "forms" in path or "unsubscribe" in path]
+    assert not [path for path in paths if path.startswith(RARE)]
