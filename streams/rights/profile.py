@@ -5,12 +5,10 @@ from sqlalchemy import Connection
 from privacy.policy import Profiles
 from privacy.profile import pseudonym
 from privacy.rights.plan import Act
+from privacy.rights.request import INTERESTS
 from privacy.tracking import DAY_MS
 from sinks.ledger import profiles
 from streams.rights.doing import Doing, Done, Handlers
-
-INTERESTS = "interests"
-"""The field of a correction: the interests, by their names and with commas, that replace all."""
 
 
 class ProfileSteps:
