@@ -24,6 +24,7 @@ from sinks.ledger.cases import Case
 from sinks.ledger.demands import Demand, Kind
 from sinks.ledger.outbox import Message
 from streams.ids import made_id
+from streams.keys.tokens import of_holder
 from streams.rights.cases import IN_TIME_MS
 from streams.rights.doing import Doing, Done, Handlers, Later, Outsides, look_again
 
@@ -38,11 +39,6 @@ _TOLD: Mapping[Kind, tuple[str, str, Mapping[str, Any]]] = {
 }
 _SEALED = frozenset({Kind.CORRECTION, Kind.EXPORT})  # these have a key
 _OF_ALL = ("demand_id", "request_id", "case_id", "service", "holders", "requested_at", "deadline")
-
-
-def holder_name(holder: str) -> str:
-    """Return as whom a holder has keys and a token, apart from a department of that name."""
-    return f"holder.{holder}"
 
 
 class DemandActs:
@@ -89,7 +85,7 @@ class DemandActs:
             return Done("nothing that a holder could correct")
         content = {}
         if kind in _SEALED:
-            readers = map(holder_name, holders)
+            readers = map(of_holder, holders)
             key = self._vault.make(connection, demand.demand_id, readers, doing.at)
             content = {"sealed": seal_told(key, demand.demand_id, told)} if told else {}
         demands.add(connection, [demand])
