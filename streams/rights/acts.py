@@ -3,10 +3,14 @@
 from functools import partial
 from typing import Protocol
 
-from sinks.keys.intake import unsubscribe_keys
+from sinks.keys.intake import subject_key, unsubscribe_keys
+from sinks.keys.keks import Keks
+from sinks.keys.vault import Vault
 from streams.cases.transitions import Transitions
 from streams.profiles import require_key
 from streams.rights.cases import CaseActs
+from streams.rights.correct import CorrectionActs
+from streams.rights.demands import DemandActs
 from streams.rights.doing import Handlers, Outsides
 from streams.rights.holds import HoldActs
 from streams.rights.letters import Letters
@@ -30,9 +34,13 @@ class Doer(Protocol):
 def acts(shared: Shared, letters: Letters) -> tuple[Handlers, Outsides]:
     """Return what does each act: in the ledger, and outside of it. Raise SettingsError."""
     policy, topic_of = shared.known_policy, shared.settings.topic
-    transitions = Transitions(policy, topic_of, partial(unsubscribe_keys, shared.settings.secrets))
+    secrets = shared.settings.secrets
+    transitions = Transitions(policy, topic_of, partial(unsubscribe_keys, secrets))
+    vault = Vault(Keks.under(secrets))
     doers: list[Doer] = [
         CaseActs(policy, transitions),
+        CorrectionActs(policy, vault, transitions, subject_key(secrets)),
+        DemandActs(policy, vault, topic_of),
         HoldActs(policy, transitions),
         VisitorActs(policy, topic_of),
         letters,
