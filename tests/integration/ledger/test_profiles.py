@@ -1,13 +1,15 @@
 """Profiles in either database: added to, read, corrected, erased, expired (S11, S12)."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
+from privacy.consent import NOTHING, Decision
 from privacy.profile import City, Interest, Profile
 from privacy.suggestions import Affinity
-from sinks.ledger import profiles
+from sinks.ledger import consents, profiles
+from sinks.ledger.consents import ConsentChange
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.profiles import Seen, Signs
 
@@ -125,3 +127,35 @@ def test_an_erasure_waits_for_whoever_is_adding(ledger: Ledger) -> None:
     with ledger.reading() as connection:
         assert profiles.of(connection, "p-1") is None
         assert not list(profiles.interests(connection, 0))
+
+
+def test_a_no_waits_for_whoever_is_adding_also_to_a_profile_that_is_new(
+    ledger: Ledger, change: Callable[..., ConsentChange]
+) -> None:
+    """The ledger has not heard of the consent yet: there is no row of visitor or profile."""
+    adding, ended = threading.Event(), threading.Event()
+
+    def withdraw() -> None:
+        adding.wait(10)
+        with ledger.transaction() as connection:
+            changes = [
+                change(4, Decision.GIVEN, "suggest"),
+                change(5, Decision.WITHDRAWN, "suggest"),
+            ]
+            consents.record(connection, changes, ads=())
+            profiles.erase(connection, ["p-1"])
+        ended.set()
+
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    with ledger.transaction() as connection:
+        assert consents.locked(connection, [("shop", "v-1")])["shop", "v-1"] == NOTHING
+        adding.set()
+        assert not ended.wait(0.2)
+        profiles.add(connection, Signs([Seen("p-1", GENT, 2)], {}))
+    thread.join(10)
+    assert ended.is_set()
+    assert held(ledger) is None
+    with ledger.transaction() as connection:
+        standing = consents.locked(connection, [("shop", "v-1")])["shop", "v-1"].standings
+    assert standing["suggest"].decision == Decision.WITHDRAWN

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from jsonschema import validate
 
 from privacy.consent import RESTRICTION, Decision
 from privacy.policy import Profiles
@@ -18,6 +19,7 @@ from sinks.ledger.consents import ConsentChange
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.profiles import Seen, Signs
 from streams.collector.door import Door
+from streams.collector.openapi import document
 from streams.collector.profile import EMPTY, ProfileRoute
 from streams.profiles import relate
 from streams.settings import Site, load
@@ -103,6 +105,8 @@ async def test_a_visitor_who_agreed_has_cities_interests_and_suggestions(
             "contacts": [{"title": "Cellar", "contact": "cellar@example.com"}],
         },
     )
+    schemas = document(1, profiles=True)["components"]["schemas"]
+    validate((await ask(client, "mine"))[1], schemas["Profile"])
     decide(ledger, "other-1", ("suggest", Decision.GIVEN))
     assert (await ask(client, "other-1"))[1]["cities"] == []  # two days are not enough
 
