@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from privacy.lifecycle import LifeCycleName
 from privacy.policy import (
     Activity,
+    Addressee,
     Audience,
     Authority,
     Controller,
@@ -26,6 +27,7 @@ from privacy.policy import (
     Profiles,
     Provider,
     Purpose,
+    RightsRules,
     Service,
 )
 from privacy.policy.profiles import Contact, Content, Interest
@@ -48,6 +50,8 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "[profiles.interests.<name>]": Interest,
     "[profiles.contacts.<name>]": Contact,
     "[profiles.content]": Content,
+    "[rights]": RightsRules,
+    "[rights.controllers.<name>]": Addressee,
     "[activities.<name>]": Activity,
 }
 
