@@ -127,8 +127,8 @@ _HEADINGS = Headings(
     complaint="Klacht",
     source="Bron",
     sources=(
-        "U gaf ons de gegevens zelf, met formulieren en keuzes op onze sites, of uw browser stuurde "
-        "ze bij een bezoek. Wij kochten geen gegevens en namen er geen over van anderen."
+        "U gaf ons de gegevens zelf, met formulieren en keuzes op onze sites, of uw browser "
+        "stuurde ze bij een bezoek. Wij kochten geen gegevens en namen er geen over van anderen."
     ),
     automated="Geautomatiseerde besluiten",
     controller="Verwerkingsverantwoordelijke",
