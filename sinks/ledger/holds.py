@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from privacy.lifecycle import CaseState
-from sinks.ledger import tables, upsert
+from sinks.ledger import people, tables, upsert
 from sinks.ledger.tables import cases, holds
 
 _DEFERRED = tables.deferred
@@ -26,11 +26,20 @@ class Kind(StrEnum):
     CLAIM = "claim"
 
 
+class Whose(StrEnum):
+    """Whom or what a hold is of."""
+
+    SUBJECT = "subject"
+    VISITOR = "visitor"
+    CASE = "case"
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A hold: of a ``subject``, of the ``visitor`` of a ``site``, or of one case.
 
-    ``hold_id`` of a restriction is the request's id.
+    ``hold_id`` of a restriction is the request's id; who gave both an address and a cookie has two
+    holds of that id, each lifted by itself.
     """
 
     hold_id: str
@@ -42,16 +51,27 @@ class Hold:
     ground: str
     since: int
 
+    @property
+    def whose(self) -> Whose:
+        """Return whom or what it is of."""
+        if self.case_id is not None:
+            return Whose.CASE
+        return Whose.SUBJECT if self.visitor is None else Whose.VISITOR
+
 
 def place(connection: Connection, new: Hold) -> bool:
     """Keep a hold; False: it was placed before."""
-    first = upsert.insert(connection, holds).values(asdict(new)).on_conflict_do_nothing()
+    if new.subject is not None:
+        people.stand_alone(connection)
+    row = asdict(new) | {"whose": new.whose}
+    first = upsert.insert(connection, holds).values(row).on_conflict_do_nothing()
     return connection.execute(first.returning(holds.c.hold_id)).first() is not None
 
 
-def lift(connection: Connection, hold_id: str) -> bool:
+def lift(connection: Connection, hold_id: str, whose: Whose) -> bool:
     """Take a hold away; False: there is none. Cases are released with ``release_cases``."""
-    return bool(connection.execute(delete(holds).where(holds.c.hold_id == hold_id)).rowcount)
+    mine = holds.c.hold_id == hold_id, holds.c.whose == whose
+    return bool(connection.execute(delete(holds).where(*mine)).rowcount)
 
 
 def of_subject(connection: Connection, subjects: Collection[str]) -> dict[str, list[Hold]]:
@@ -91,12 +111,10 @@ def claims(connection: Connection, case_ids: Collection[str]) -> set[str]:
 
 def hold_cases(connection: Connection, subject: str, hold_id: str) -> list[str]:
     """Hold the cases of a person that are not over; return those that were free before."""
-    free = (
-        update(cases)
-        .where(cases.c.subject == subject, cases.c.state != CaseState.ENDED, cases.c.held.is_(None))
-        .values(held=hold_id)
-    )
-    return sorted(connection.scalars(free.returning(cases.c.case_id)))
+    free = cases.c.subject == subject, cases.c.state != CaseState.ENDED, cases.c.held.is_(None)
+    _lock(connection, *free)
+    held = update(cases).where(*free).values(held=hold_id).returning(cases.c.case_id)
+    return sorted(connection.scalars(held))
 
 
 def release_cases(connection: Connection, hold_id: str) -> list[str]:
@@ -105,6 +123,7 @@ def release_cases(connection: Connection, hold_id: str) -> list[str]:
     Called when it is lifted: those of a person under another restriction stay, under that.
     """
     mine = cases.c.held == hold_id
+    _lock(connection, mine)
     people = select(cases.c.subject).where(mine, cases.c.subject.is_not(None)).distinct()
     subjects = list(connection.scalars(people))
     for subject, others in of_subject(connection, subjects).items():
@@ -146,7 +165,16 @@ def forget_deferred(connection: Connection, case_ids: Collection[str]) -> None:
     connection.execute(delete(_DEFERRED).where(_DEFERRED.c.case_id.in_(case_ids)))
 
 
+def _lock(connection: Connection, *where: Any) -> None:
+    """Lock cases in the order in which everybody does."""
+    query = select(cases.c.case_id).where(*where).order_by(cases.c.case_id)
+    connection.execute(query.with_for_update())
+
+
+_HOLD = [holds.c[name] for name in Hold.__slots__]
+
+
 def _holds(connection: Connection, *where: Any) -> list[Hold]:
-    query = select(holds).where(*where).order_by(holds.c.since, holds.c.hold_id)
+    query = select(*_HOLD).where(*where).order_by(holds.c.since, holds.c.hold_id)
     rows = connection.execute(query).mappings()
     return [Hold(**{**row, "kind": Kind(row["kind"])}) for row in rows]

@@ -104,16 +104,6 @@ def wrapped_for(
     return {row.case_id: bytes(row.wrapped) for row in connection.execute(query)}
 
 
-def services_of(connection: Connection, case_ids: Collection[str]) -> dict[str, str]:
-    """Return the services of those of about a thousand cases that are kept and readable."""
-    query = (
-        select(cases.c.case_id, cases.c.service)
-        .where(cases.c.case_id.in_(case_ids))
-        .where(select(case_keys.c.case_id).where(case_keys.c.case_id == cases.c.case_id).exists())
-    )
-    return {row.case_id: row.service for row in connection.execute(query)}
-
-
 def owners_of(connection: Connection, ids: Collection[str]) -> dict[str, Owner]:
     """Return what those of about a thousand ids are that have a key and are here."""
     some = select(case_keys.c.case_id).where(case_keys.c.case_id.in_(ids))

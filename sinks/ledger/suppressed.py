@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from sinks.ledger import people
 from sinks.ledger.tables import suppressed
 from sinks.ledger.upsert import insert
 
@@ -22,6 +23,7 @@ class Erasure(NamedTuple):
 
 def put(connection: Connection, subject: str, at: int, request_id: str) -> None:
     """Keep that a person was erased; of two times the later."""
+    people.stand_alone(connection)
     new = insert(connection, suppressed).values(subject=subject, at=at, request_id=request_id)
     connection.execute(
         new.on_conflict_do_update(
@@ -30,12 +32,6 @@ def put(connection: Connection, subject: str, at: int, request_id: str) -> None:
             where=suppressed.c.at < new.excluded.at,
         )
     )
-
-
-def ends(connection: Connection, subject: str, received_at: int) -> bool:
-    """Tell whether a submission received then is of before the person's erasure."""
-    erased_at = connection.scalar(select(suppressed.c.at).where(suppressed.c.subject == subject))
-    return erased_at is not None and received_at <= erased_at
 
 
 def of(connection: Connection, subjects: Collection[str]) -> dict[str, Erasure]:

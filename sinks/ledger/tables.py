@@ -294,6 +294,7 @@ holds = Table(
     "holds",
     METADATA,
     _key("hold_id", Text),
+    _key("whose", Text),  # one request may hold a subject and a visitor
     _must("kind", Text),
     Column("subject", Text),
     Column("site", Text),

@@ -14,7 +14,7 @@ from privacy import attendance
 from privacy.lifecycle import LIFE_CYCLES, CaseState, LifeCycleName, ServiceEvent, step
 from privacy.outcome import Reason, Reject
 from privacy.policy import Policy
-from sinks.ledger import cases, groups, holds, jobs, suppressed, unsubscribed
+from sinks.ledger import cases, groups, holds, jobs, people, suppressed, unsubscribed
 from sinks.ledger.cases import Case
 from sinks.ledger.groups import Group, Key
 from sinks.ledger.jobs import Job
@@ -66,6 +66,8 @@ class Work:
         self._deleted = cases.deleted(connection, ids)
         self._keys = cases.with_keys(connection, new)
         subjects = {each.subject for each in submitted if each.subject is not None}
+        if subjects:
+            people.share(connection)
         self._holds = holds.of_subject(connection, subjects)
         self._erased = suppressed.of(connection, subjects)
         self._claimed = holds.claims(connection, ids)

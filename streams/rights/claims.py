@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from privacy.policy import Policy
 from sinks.ledger import cases, holds, outbox
-from sinks.ledger.holds import Hold, Kind
+from sinks.ledger.holds import Hold, Kind, Whose
 from streams.cases.closures import READER
 from streams.cases.transitions import Transitions
 from streams.ids import made_id
@@ -35,7 +35,7 @@ def lift(
 
     What is to be sent of it, the worker's closures send.
     """
-    if not holds.lift(connection, made_id("claim", case_id)):
+    if not holds.lift(connection, made_id("claim", case_id), Whose.CASE):
         return False
     case = cases.locked(connection, [case_id]).get(case_id)
     free = [] if case is None or case.held is not None else [case_id]

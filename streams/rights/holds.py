@@ -8,7 +8,7 @@ from privacy.lifecycle import ServiceEvent
 from privacy.policy import Policy
 from privacy.rights.plan import Act
 from sinks.ledger import cases, holds
-from sinks.ledger.holds import Hold, Kind
+from sinks.ledger.holds import Hold, Kind, Whose
 from sinks.ledger.outbox import Message
 from streams.cases.reading import Event
 from streams.cases.transitions import Transitions
@@ -53,7 +53,7 @@ class HoldActs:
             return NOBODY
         found = holds.of_subject(connection, [subject]).get(subject, [])
         for each in found:
-            holds.lift(connection, each.hold_id)
+            holds.lift(connection, each.hold_id, Whose.SUBJECT)
         freed = sorted(
             case_id for each in found for case_id in holds.release_cases(connection, each.hold_id)
         )

@@ -17,7 +17,7 @@ from schemas.registry import topics
 from sinks.consent_barrier import CHANGES
 from sinks.ledger import consents, holds, outbox, reached, requests, visitor_facts
 from sinks.ledger.consents import Visitor
-from sinks.ledger.holds import Hold, Kind
+from sinks.ledger.holds import Hold, Kind, Whose
 from sinks.ledger.visitor_facts import END, FactsAct, VisitorAct
 from streams.ids import made_id
 from streams.rights.cases import IN_TIME_MS
@@ -121,7 +121,7 @@ class VisitorActs:
         site, cookie_id = visitor
         found = holds.of_visitors(connection, site, [cookie_id]).get(cookie_id, [])
         for each in found:
-            holds.lift(connection, each.hold_id)
+            holds.lift(connection, each.hold_id, Whose.VISITOR)
             ending = VisitorAct(each.hold_id, END, act, site, None, doing.at)
             visitor_facts.ask(connection, ending)
         return bool(found)

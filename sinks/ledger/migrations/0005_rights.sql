@@ -56,14 +56,16 @@ CREATE INDEX request_commands_to_do ON request_commands (request_id, number)
 WHERE done_at IS NULL;
 
 CREATE TABLE holds (
-    hold_id TEXT NOT NULL PRIMARY KEY,
+    hold_id TEXT NOT NULL,
+    whose TEXT NOT NULL,
     kind TEXT NOT NULL,
     subject TEXT,
     site TEXT,
     visitor TEXT,
     case_id TEXT,
     ground TEXT NOT NULL,
-    since BIGINT NOT NULL
+    since BIGINT NOT NULL,
+    PRIMARY KEY (hold_id, whose)
 );
 
 CREATE INDEX holds_subject ON holds (subject)

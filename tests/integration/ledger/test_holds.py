@@ -1,18 +1,20 @@
 """Restrictions and claims: what they keep cases from, and for how long (S21; Art. 17(3)(e))."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from privacy.lifecycle import CaseState
-from sinks.ledger import cases, deletion, holds, suppressed
+from sinks.ledger import cases, deletion, holds, people, suppressed
 from sinks.ledger.cases import Case, Deletion
-from sinks.ledger.holds import Hold, Kind
+from sinks.ledger.holds import Hold, Kind, Whose
 from sinks.ledger.ledger import Ledger
 
-HOLD = Hold("r-1", Kind.RESTRICTION, "s-1", "shop.example", "v-1", None, "needed_for_claim", 1_000)
+HOLD = Hold("r-1", Kind.RESTRICTION, "s-1", None, None, None, "needed_for_claim", 1_000)
+VISITOR = replace(HOLD, subject=None, site="shop.example", visitor="v-1")
 CLAIM = Hold("claim-1", Kind.CLAIM, None, None, None, "c-2", "an invented lawsuit", 1_000)
 CASE = Case(
     case_id="c-1",
@@ -50,7 +52,7 @@ def held(ledger: Ledger, *names: str) -> list[str | None]:
 
 
 def test_a_hold_is_placed_once_and_found_by_whom_it_is_of(ledger: Ledger) -> None:
-    second = replace(HOLD, hold_id="r-2", since=2_000, site=None, visitor=None)
+    second = replace(HOLD, hold_id="r-2", since=2_000)
     with ledger.transaction() as connection:
         assert holds.place(connection, second)
         assert holds.place(connection, HOLD)
@@ -58,15 +60,28 @@ def test_a_hold_is_placed_once_and_found_by_whom_it_is_of(ledger: Ledger) -> Non
         assert holds.place(connection, CLAIM)
     with ledger.transaction() as connection:
         assert holds.of_subject(connection, ["s-1", "s-9"]) == {"s-1": [HOLD, second]}
-        assert holds.of_visitors(connection, "shop.example", ["v-1", "v-9"]) == {"v-1": [HOLD]}
-        assert holds.of_visitors(connection, "other.example", ["v-1"]) == {}
         assert holds.claims(connection, ["c-1", "c-2"]) == {"c-2"}
         assert {each.hold_id for each in holds.all(connection)} == {"r-1", "r-2", "claim-1"}
-        assert holds.lift(connection, "r-1")
-        assert not holds.lift(connection, "r-1")
+        assert holds.lift(connection, "r-1", Whose.SUBJECT)
+        assert not holds.lift(connection, "r-1", Whose.SUBJECT)
         assert holds.of_subject(connection, ["s-1"]) == {"s-1": [second]}
     assert "s-1" not in repr(HOLD)
-    assert "v-1" not in repr(HOLD)
+    assert "v-1" not in repr(VISITOR)
+
+
+def test_who_gave_an_address_and_a_cookie_has_two_holds(ledger: Ledger) -> None:
+    with ledger.transaction() as connection:
+        assert holds.place(connection, HOLD)
+        assert holds.place(connection, VISITOR), "of the same request"
+        assert not holds.place(connection, VISITOR)
+        found = holds.of_visitors(connection, "shop.example", ["v-1", "v-9"])
+        assert found == {"v-1": [VISITOR]}
+        assert holds.of_visitors(connection, "other.example", ["v-1"]) == {}
+        assert holds.lift(connection, "r-1", Whose.SUBJECT)
+        assert holds.restrictions(connection, ["r-1"]) == {"r-1"}
+        assert holds.all(connection) == [VISITOR]
+        assert holds.lift(connection, "r-1", Whose.VISITOR)
+        assert holds.restrictions(connection, ["r-1"]) == set()
 
 
 def test_the_cases_of_a_person_are_held_and_released(ledger: Ledger, begin: Begin) -> None:
@@ -92,11 +107,11 @@ def test_a_second_restriction_goes_on_when_the_first_is_lifted(
         for name in ("r-1", "r-2"):
             holds.place(connection, replace(HOLD, hold_id=name))
             holds.hold_cases(connection, "s-1", name)
-        assert holds.lift(connection, "r-1")
+        assert holds.lift(connection, "r-1", Whose.SUBJECT)
         assert holds.release_cases(connection, "r-1") == []
     assert held(ledger, "c-1") == ["r-2"]
     with ledger.transaction() as connection:
-        holds.lift(connection, "r-2")
+        holds.lift(connection, "r-2", Whose.SUBJECT)
         assert holds.release_cases(connection, "r-2") == ["c-1"]
 
 
@@ -116,7 +131,7 @@ def test_nobody_who_ends_cases_finds_one_that_is_held_or_claimed(
         (claimed,) = cases.of_subject(connection, "s-1", ["gala"])
         assert claimed.case_id == "c-2"
         assert len(cases.of_subject(connection, "s-1", ["gala"], held=True)) == 2
-        holds.lift(connection, "claim-1")
+        holds.lift(connection, "claim-1", Whose.CASE)
         assert [each.case_id for each in cases.due(connection, 9_000, 9)] == ["c-2"]
         assert [each.case_id for each in cases.in_group(connection, *which, 9)] == ["c-2"]
         assert cases.count(connection, *which, may_end=True) == 1
@@ -176,12 +191,33 @@ def test_what_waits_goes_with_the_case(ledger: Ledger, begin: Begin) -> None:
         assert holds.deferred(connection, ["c-1"]) == {}
 
 
-def test_what_was_received_before_an_erasure_ends_and_what_came_later_counts(
-    ledger: Ledger,
-) -> None:
+def test_a_person_s_last_erasure_counts(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         for at in (500, 900, 700):
             suppressed.put(connection, "s-1", at, f"r-{at}")
-        assert suppressed.ends(connection, "s-1", 900)
-        assert not suppressed.ends(connection, "s-1", 901)
-        assert not suppressed.ends(connection, "s-2", 1)
+        found = suppressed.of(connection, ["s-1", "s-2"])
+    assert found == {"s-1": suppressed.Erasure(900, "r-900")}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("right", ["restriction", "erasure"])
+def test_a_right_waits_for_cases_that_begin_and_then_sees_them(ledger: Ledger, right: str) -> None:
+    """In SQLite one writes at a time."""
+
+    def exercise() -> list[str]:
+        with ledger.transaction() as connection:
+            if right == "restriction":
+                holds.place(connection, HOLD)
+            else:
+                suppressed.put(connection, "s-1", 5, "r-1")
+            return holds.hold_cases(connection, "s-1", "r-1")
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.transaction() as connection:
+            people.share(connection)
+            assert holds.of_subject(connection, ["s-1"]) == {}
+            cases.add(connection, [CASE])
+            exercised = pool.submit(exercise)
+            with pytest.raises(TimeoutError):
+                exercised.result(0.2)
+        assert exercised.result(10) == ["c-1"]

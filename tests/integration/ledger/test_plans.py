@@ -61,7 +61,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "answers.take": lambda c: answers.take(c, "a", 1),
     "answers.expire": lambda c: answers.expire(c, 1),
     "answers.of_request": lambda c: answers.of_request(c, "r"),
-    "suppressed.ends": lambda c: suppressed.ends(c, "s", 1),
+    "suppressed.of": lambda c: suppressed.of(c, IDS),
     "cases.of_subject": lambda c: cases.of_subject(c, "s", ["gala"]),
     "cases.of_subjects": lambda c: cases.of_subjects(c, IDS),
     "cases.in_group": lambda c: cases.in_group(c, "gala", "spring", CaseState.OPEN, 9),

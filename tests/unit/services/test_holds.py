@@ -7,7 +7,7 @@ import pytest
 from privacy.rights.plan import Act, Command
 from privacy.rights.request import Asked, Ground, Right
 from sinks.ledger import holds, outbox, suppressed
-from sinks.ledger.holds import Hold, Kind
+from sinks.ledger.holds import Hold, Kind, Whose
 from sinks.ledger.requests import Request, State
 from streams.lanes.ledgered import publish
 from streams.rights.doing import Doing, Done
@@ -158,7 +158,7 @@ def test_a_claim_keeps_a_case_from_its_end_until_it_is_released(desk: Desk) -> N
     assert desk.states() == {"c-1": "open"}
     assert not desk.refused()
     with desk.ledger.transaction() as connection:
-        holds.lift(connection, "claim")
+        holds.lift(connection, "claim", Whose.CASE)
         at = desk.now
         resume(connection, desk.policy, desk.transitions, ["c-1"], at, told_before=at + 1)
     assert desk.states() == {"c-1": "ended"}
