@@ -1,9 +1,10 @@
 """All stand-ins on one port, each below its own path, and what they took below ``/desk``."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
@@ -70,13 +71,41 @@ def application(desk: Desk) -> web.Application:
 @asynccontextmanager
 async def serving(desk: Desk, host: str, port: int) -> AsyncIterator[str]:
     """Serve until the block ends; gives the base URL. Port 0 is any free one. OSError: taken."""
-    runner = web.AppRunner(application(desk), access_log=None, shutdown_timeout=1.0)
+    async with serving_app(application(desk), host, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_app(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve any stand-in, over TLS if there is a context for it; see ``serving``."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def in_loop(server: AbstractAsyncContextManager[str]) -> Iterator[str]:
+    """Serve in a thread of its own until the block ends; gives what ``server`` gives."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stand-ins", daemon=True)
+    thread.start()
+    try:
+        url = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+        try:
+            yield url
+        finally:
+            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 class StandIns(NamedTuple):
@@ -89,21 +118,9 @@ class StandIns(NamedTuple):
 @contextmanager
 def in_thread() -> Iterator[StandIns]:
     """Serve in a thread of its own, on any free port of this machine, until the block ends."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="stand-ins", daemon=True)
-    thread.start()
     desk = Desk()
-    server = serving(desk, "127.0.0.1", 0)
-    try:
-        url = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
-        try:
-            yield StandIns(desk, url)
-        finally:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with in_loop(serving(desk, "127.0.0.1", 0)) as url:
+        yield StandIns(desk, url)
 
 
 class _Part(BaseModel):

@@ -15,6 +15,7 @@ from streams.rights.doing import Handlers, Outsides
 from streams.rights.holds import HoldActs
 from streams.rights.letters import Letters
 from streams.rights.profile import ProfileSteps
+from streams.rights.transfer import TransferActs
 from streams.rights.visitors import VisitorActs
 from streams.shared import Shared
 
@@ -41,6 +42,7 @@ def acts(shared: Shared, letters: Letters) -> tuple[Handlers, Outsides]:
         CaseActs(policy, transitions),
         CorrectionActs(policy, vault, transitions, subject_key(secrets)),
         DemandActs(policy, vault, topic_of),
+        TransferActs(policy, shared.ledger, secrets),
         HoldActs(policy, transitions),
         VisitorActs(policy, topic_of),
         letters,
