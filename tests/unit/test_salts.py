@@ -165,3 +165,21 @@ def test_without_its_store_there_is_no_salt(tmp_path: Path) -> None:
     with pytest.raises(SaltsUnavailableError):
         salts.current(NOON)
     assert not salts.destroy_old(NOON)
+
+
+def test_the_salts_that_exist_are_told_with_their_days(tmp_path: Path) -> None:
+    salts = Salts.under(tmp_path)
+    assert salts.kept() == []
+    yesterday, today = salts.current(MIDNIGHT - 1), salts.current(MIDNIGHT)
+    days = [MIDNIGHT // DAY - 1, MIDNIGHT // DAY]
+    assert dict(salts.kept()) == dict(zip(days, (yesterday, today), strict=True))
+    salts.destroy_old(MIDNIGHT + GRACE_MS)
+    assert dict(salts.kept()) == {days[1]: today}
+
+
+def test_salts_that_cannot_be_read_are_not_none(tmp_path: Path) -> None:
+    salts = Salts.under(tmp_path)
+    salts.close()
+    (tmp_path / "keys" / "salts.db").write_bytes(b"no database at all, of some length" * 100)
+    with pytest.raises(SaltsUnavailableError):
+        salts.kept()

@@ -82,6 +82,11 @@ FIELDS = "third_country, safeguard, purpose, sites, pages, conversions, audience
         # Names and patterns.
         ("[purposes.reading]", '[purposes."Read ing"]', f'5: purposes."Read ing": {NAME}'),
         ("[purposes.reading]", f"[purposes.{41 * 'a'}]", f"5: purposes.{41 * 'a'}: {NAME}"),
+        (
+            "[purposes.reading]",
+            "[purposes.restriction]",
+            "5: purposes.restriction: stands for a right of the person; choose another name",
+        ),
         ('page = "/thanks"', 'page = "thanks"', f"35: providers.x.conversions[0].page: {PAGE}"),
         ('page = "/thanks*"', 'page = "/t?a=1"', f"38: providers.x.conversions[1].page: {PAGE}"),
         ('"/orders/*"', '"/orders#top"', f"18: audiences.buyers.pages[1]: {PAGE}"),
@@ -444,6 +449,69 @@ FIELDS = "third_country, safeguard, purpose, sites, pages, conversions, audience
             "",
             "99: activities.guard.kept_until: is missing; write it",
         ),
+        # Profiles, and how people are answered.
+        (
+            "[purposes.profile]",
+            "[purposes.restriction]",
+            "106: purposes.restriction: stands for a right of the person; choose another name",
+        ),
+        (
+            '[profiles]\npurpose = "profile"',
+            '[profiles]\npurpose = "ads"',
+            (
+                "112: profiles.purpose: is no purpose for profiles; "
+                'name one of [purposes] with covers = "profile"'
+            ),
+        ),
+        (
+            'interests = ["tea"]',
+            'interests = ["tae"]',
+            (
+                "114: profiles.contacts.brewer.interests[0]: is no interest; "
+                "describe it in [profiles.interests.tae]"
+            ),
+        ),
+        (
+            '[rights]\ndepartment = "sales"',
+            '[rights]\ndepartment = "slaes"',
+            "117: rights.department: is none; describe it in [departments.slaes]",
+        ),
+        (
+            "notice_hours = 24",
+            "notice_hours = 721",
+            "118: rights.notice_hours: is too large; write 720 at most",
+        ),
+        (
+            "compelling.sample",
+            "compelling.sampel",
+            "119: rights.compelling.sampel: is no service; describe it in [services.sampel]",
+        ),
+        *(
+            (
+                'url = "https://other.example/v1/portable"',
+                f'url = "{url}"',
+                (
+                    "122: rights.controllers.other.url: is no address to send to; "
+                    "write https://host/path, without user, query or fragment"
+                ),
+            )
+            for url in (
+                "http://other.example/",
+                "https://",
+                "https://me@other.example/",
+                "https://other.example/?a=1",
+                "https://other.example/#a",
+                "https://other example/",
+            )
+        ),
+        (
+            'safeguard = "an adequacy decision"',
+            "",
+            (
+                "120: rights.controllers.other.safeguard: is missing; "
+                "say what protects the data there (Art. 45, 46 or 49 GDPR)"
+            ),
+        ),
     ],
 )
 def test_a_broken_rule_is_told_with_line_key_and_remedy(
@@ -451,6 +519,13 @@ def test_a_broken_rule_is_told_with_line_key_and_remedy(
 ) -> None:
     assert old in text
     assert problems(text.replace(old, new, 1)) == [f"p.toml:{problem}"]
+
+
+def test_who_answers_people_says_where_they_may_complain(text: str) -> None:
+    head = text.partition("[purposes")[0]
+    left = f'{head}[departments.sales]\ntitle = "Sales"\ncontact = "sales@shop.example"\n'
+    rule = "need an [authority], where people may complain (Art. 12(4) GDPR); name it"
+    assert problems(f'{left}[rights]\ndepartment = "sales"') == [f"p.toml:8: rights: {rule}"]
 
 
 def test_every_problem_is_told_in_the_order_of_the_file(text: str) -> None:
