@@ -6,14 +6,28 @@ from rich.table import Table
 from rich.text import Text
 
 from privacy.ads import IDS
-from privacy.policy import Audience, FormField, Policy, Provider, Recipient, Service
+from privacy.policy import (
+    Audience,
+    FormField,
+    Policy,
+    Profiles,
+    Provider,
+    Recipient,
+    RightsRules,
+    Service,
+)
 from privacy.policy.register import kept_until
 
 
 def tables(policy: Policy) -> Iterator[Table]:
     """Yield what the policy says, section by section, without those that say nothing."""
     every = (_departments, _services, _holders, _lists, _purposes, _providers, _audiences)
-    return (made for each in every if (made := each(policy)).row_count)
+    made = [each(policy) for each in every]
+    if policy.profiles is not None:
+        made += _profiles(policy.profiles)
+    if policy.rights is not None:
+        made += _rights(policy.rights, policy)
+    return (each for each in made if each.row_count)
 
 
 def service(name: str, policy: Policy) -> Iterator[Table]:
@@ -149,3 +163,45 @@ def _members(audience: Audience) -> Iterator[str]:
         yield f"visited {page}"
     for event in audience.events:
         yield f"did {event}"
+
+
+def _profiles(it: Profiles) -> Iterator[Table]:
+    made = table("Profiles", "on consent to", "a city is kept that is", "for", "pages suggested")
+    visited = f"visited on {it.city_days} of {it.city_window_days} days"
+    pages = () if it.content is None else it.content.pages
+    add(made, it.purpose, visited, f"{it.kept_days} days after the last sign", "\n".join(pages))
+    yield made
+    interests = table("Interests", "interest", "as visitors read it", "who")
+    for name, each in it.interests.items():
+        who = [f"visited {page}" for page in each.pages]
+        who += [f"sought {term}" for term in each.terms]
+        add(interests, name, each.title, "\n".join(who))
+    yield interests
+    contacts = table("Contacts that are suggested", "name", "title", "contact", "on interest in")
+    for name, contact in it.contacts.items():
+        add(contacts, name, contact.title, contact.contact, "\n".join(contact.interests))
+    yield contacts
+
+
+def _rights(it: RightsRules, policy: Policy) -> Iterator[Table]:
+    made = table("Answering people", "", "")
+    for what, told in _terms(it, policy):
+        add(made, what, told)
+    yield made
+    elsewhere = table("Copies are sent to", "controller", "title", "address", "in")
+    for name, each in it.controllers.items():
+        add(elsewhere, name, each.title, each.url, _country(each))
+    yield elsewhere
+
+
+def _terms(it: RightsRules, policy: Policy) -> Iterator[tuple[str, str]]:
+    yield "answered by", policy.departments[it.department].title
+    yield "a link confirms a request for", f"{it.link_hours} h"
+    yield "an answer can be fetched for", f"{it.answer_days} days"
+    yield "letters can be read for", f"{it.letter_hours} h"
+    yield "a restriction is lifted", f"{it.notice_hours} h after the notice"
+    yield "one person may ask for a right", f"{it.most_per_month} times a month"
+    yield "holders outside have", f"{it.holder_hours} h"
+    yield "automated decisions", it.automated_decisions
+    for name, grounds in it.compelling.items():
+        yield f"an objection does not end {name}", grounds

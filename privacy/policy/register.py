@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from privacy.lifecycle import LIFE_CYCLES
 from privacy.policy.ads import Covers, Purpose
 from privacy.policy.parties import Authority, Controller, Recipient
+from privacy.policy.rights import RightsRules
 from privacy.policy.services import MailingList, Service
 from privacy.policy.whole import Activity, Policy
 from privacy.unsubscribe import KEPT
@@ -57,6 +58,7 @@ def register(policy: Policy) -> Register:
         *(_of_service(policy, name, each) for name, each in policy.services.items()),
         *(_of_list(policy, name, each) for name, each in policy.lists.items()),
         *(_of_purpose(policy, name, each) for name, each in policy.purposes.items()),
+        *(() if policy.rights is None else [_of_rights(policy, policy.rights)]),
         *(_of_activity(name, each) for name, each in policy.activities.items()),
     ]
     measures = (*MEASURES, *policy.security)
@@ -123,6 +125,30 @@ _COVERED = {
     Covers.ADS: "advertising",
     Covers.PROFILE: "suggestions of pages and contacts, by a profile",
 }
+
+
+def _of_rights(policy: Policy, rights: RightsRules) -> Entry:
+    addressees = rights.controllers.values()
+    sent = "if the person has a copy sent there"
+    return Entry(
+        name="rights",
+        title="Answering people who use their rights",
+        purposes=[
+            "Access, rectification, erasure, restriction, portability, objection, withdrawal"
+        ],
+        legal_basis="Art. 6(1)(c) GDPR",
+        persons=["people who ask"],
+        data=["e-mail address or cookie id", "what they write", "what is held of them"],
+        recipients=[
+            policy.departments[rights.department].title,
+            *(f"{each.title}, {sent}" for each in addressees),
+        ],
+        transfers=[line for each in addressees for line in _transfer(each.title, each)],
+        kept_until=(
+            f"{rights.letter_hours} hours after the last letter; an answer, until it is fetched or"
+            f" {rights.answer_days} days old; what was asked and done, without whose it was, stays"
+        ),
+    )
 
 
 def _of_activity(name: str, activity: Activity) -> Entry:

@@ -125,8 +125,10 @@ class Policy(Part):
         cls, rights: RightsRules | None, info: ValidationInfo
     ) -> RightsRules | None:
         if rights is not None:
-            known = info.data.get("departments"), info.data.get("services")
-            _raise([*_without_authority(info, "12(4)"), *broken_rights(rights, *known)])
+            services = info.data.get("services")
+            # Services that lack an authority said so already.
+            broken = () if services is None else _without_authority(info, "12(4)")
+            _raise([*broken, *broken_rights(rights, info.data.get("departments"), services)])
         return rights
 
     def covering(self, what: Covers) -> Mapping[str, Purpose]:

@@ -96,6 +96,25 @@ purposes = ["Finding abuse"]
 persons = ["visitors"]
 data = ["page and status"]
 kept_until = "a day is over"
+[purposes.profile]
+title = "Showing what fits"
+covers = "profile"
+mode = "opt_in"
+legal_basis = "Art. 6(1)(a) GDPR"
+[profiles]
+purpose = "profile"
+interests.tea = { title = "Tea", pages = ["/tea*"], terms = ["oolong"] }
+contacts.brewer = { title = "Our brewer", contact = "tea@www.example", interests = ["tea"] }
+content.pages = ["/tea/green"]
+[rights]
+department = "sales"
+notice_hours = 24
+compelling.sample = "people would be harmed"
+[rights.controllers.other]
+title = "Another shop"
+url = "https://other.example/v1/portable"
+third_country = "US"
+safeguard = "an adequacy decision"
 """
 )
 

@@ -30,7 +30,7 @@ def test_check_says_that_a_policy_is_in_order(lethe: Lethe) -> None:
     result = lethe("check", "p.toml")
     assert result.exit_code == 0
     assert result.stdout == (
-        "p.toml: in order; version 1: 4 services, 1 departments, 1 holders, 1 lists, 2 purposes, "
+        "p.toml: in order; version 1: 4 services, 1 departments, 1 holders, 1 lists, 3 purposes, "
         "1 audiences, 2 providers\n"
     )
 
@@ -83,6 +83,21 @@ def test_show_tells_who_reads_what_and_until_when(lethe: Lethe) -> None:
     assert "sample Samples Art. 6(1)(b) GDPR email the sample is delivered, or" in shown
     assert "crm Customer database sample US: standard contractual clauses" in shown
     assert "news Newsletter newsletter Art. 6(1)(f) GDPR" in shown
+
+
+def test_show_tells_what_a_profile_is_made_of(lethe: Lethe) -> None:
+    shown = flat(lethe("show", "p.toml").stdout)
+    assert "profile visited on 3 of 90 days 180 days after the last sign /tea/green" in shown
+    assert "tea Tea visited /tea* sought oolong" in shown
+    assert "brewer Our brewer tea@www.example tea" in shown
+
+
+def test_show_tells_who_answers_people_and_in_which_time(lethe: Lethe) -> None:
+    shown = flat(lethe("show", "p.toml").stdout)
+    assert "answered by Sales a link confirms a request for 72 h" in shown
+    assert "a restriction is lifted 24 h after the notice" in shown
+    assert "an objection does not end sample people would be harmed" in shown
+    assert "other Another shop https://other.example/v1/portable US: an adequacy decision" in shown
 
 
 def test_show_tells_all_of_one_service_and_its_form(lethe: Lethe) -> None:

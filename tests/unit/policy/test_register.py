@@ -68,8 +68,21 @@ def test_nothing_that_is_processed_is_left_out(policy: Policy) -> None:
         *(f"services.{each}" for each in policy.services),
         *(f"lists.{each}" for each in policy.lists),
         *(f"purposes.{each}" for each in policy.purposes),
+        "rights",
         *(f"activities.{each}" for each in policy.activities),
     ]
+
+
+def test_who_answers_people_and_where_copies_may_go_is_recorded(policy: Policy) -> None:
+    found = entry(policy, "rights")
+    assert found.recipients == ["Sales", "Another shop, if the person has a copy sent there"]
+    assert found.transfers == ["Another shop: US (an adequacy decision)"]
+    assert found.kept_until.startswith("72 hours after the last letter; ")
+
+
+def test_a_policy_without_rights_records_none(text: str) -> None:
+    policy = parse(text.partition("[rights]")[0], "p.toml")
+    assert "rights" not in [each.name for each in register(policy).entries]
 
 
 def test_the_companys_own_measures_follow_the_pipelines(text: str) -> None:
