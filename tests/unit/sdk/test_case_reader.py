@@ -1,14 +1,11 @@
 """What a department reads, without a broker and without a key server (S2)."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from kafka import TopicPartition
 from kafka.errors import (
-    CommitFailedError,
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
 )
@@ -18,111 +15,14 @@ from lethe import Case, CaseReader, CasesRefusedError, Ended, KeysUnavailableErr
 from schemas.codec import encode
 from sinks.keys.seal import new_key, seal
 
+pytestmark = pytest.mark.usefixtures("no_servers")
+
 NOW = 1_792_665_000_000  # 2026-10-22T10:30:00Z
-PLACE = TopicPartition("t.cases-marketing", 0)
 KEYS = {f"c-{number}": new_key() for number in range(9)}
 
 
-class Message(NamedTuple):
-    key: bytes | None
-    value: bytes | None
-    offset: int = 0
-    partition: int = 0
-
-
-class Consumer:
-    """Stands in for kafka-python's consumer of one partition."""
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-        self.log: list[Message] = []
-        self.at = 0
-        self.committed: int | None = None
-        self.lost = False
-        self.refuses: type[Exception] | None = None
-        self.closed = False
-
-    def put(self, key: str, value: bytes | None) -> None:
-        self.log.append(Message(key.encode(), value, len(self.log)))
-
-    def partitions_for_topic(self, topic: str) -> set[int]:
-        return {0} if topic == PLACE.topic else set()
-
-    def assign(self, places: Sequence[TopicPartition]) -> None:
-        assert places == [PLACE]
-
-    def subscribe(self, topics: Sequence[str]) -> None:
-        assert topics == [PLACE.topic]
-
-    def assignment(self) -> set[TopicPartition]:
-        return {PLACE}
-
-    def end_offsets(self, places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return dict.fromkeys(places, len(self.log))
-
-    def position(self, _: TopicPartition) -> int:
-        return self.at
-
-    def seek_to_beginning(self) -> None:
-        self.at = 0
-
-    def seek(self, place: TopicPartition, offset: int) -> None:
-        assert place == PLACE
-        self.at = offset
-
-    def poll(self, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Message]]:
-        del timeout_ms
-        if self.refuses is not None:
-            raise self.refuses
-        found = self.log[self.at : self.at + max_records]
-        self.at += len(found)
-        return {PLACE: found} if found else {}
-
-    def commit(self) -> None:
-        if self.lost:
-            raise CommitFailedError
-        self.committed = self.at
-
-    def close(self, *, autocommit: bool) -> None:
-        assert not autocommit
-        self.closed = True
-
-
-class Keys:
-    """Stands in for the key server's client."""
-
-    def __init__(self, url: str, token: str, **_: Any) -> None:
-        assert (url, token) == ("https://keys.example", "token")
-        self.there = dict(KEYS)
-        self.down = False
-        self.asked: list[str] = []
-        self.forgotten: list[str] = []
-
-    def of(self, case_ids: Iterable[str]) -> Mapping[str, bytes]:
-        if self.down:
-            raise KeysUnavailableError
-        asked = list(case_ids)
-        self.asked += asked
-        return {each: self.there[each] for each in asked if each in self.there}
-
-    def forget(self, case_id: str) -> None:
-        self.forgotten.append(case_id)
-
-    def expire(self) -> None:
-        """Keep all."""
-
-    def clear(self) -> None:
-        """Keep all."""
-
-
-@pytest.fixture(autouse=True)
-def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lethe.sealed_reader, "KafkaConsumer", Consumer)
-    monkeypatch.setattr(lethe.sealed_reader, "CaseKeys", Keys)
-
-
 def reader(group: str | None = None, department: str = "marketing", **options: Any) -> Any:
-    return CaseReader(
+    made: Any = CaseReader(
         "broker.example:9092,other.example:9092",
         department,
         keys_url="https://keys.example",
@@ -131,6 +31,8 @@ def reader(group: str | None = None, department: str = "marketing", **options: A
         group=group,
         **options,
     )
+    made._keys.there = dict(KEYS)
+    return made
 
 
 def case(case_id: str, state: str = "open", **given: Any) -> bytes:
@@ -250,10 +152,11 @@ REFUSED = (
 def test_a_topic_that_is_not_there_for_us_is_told_with_a_remedy(
     group: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Consumer] = []
+    made: list[Any] = []
+    stand_in = lethe.sealed_reader.KafkaConsumer
 
-    def consumer(**options: Any) -> Consumer:
-        made.append(Consumer(**options))
+    def consumer(**options: Any) -> Any:
+        made.append(stand_in(**options))
         return made[-1]
 
     monkeypatch.setattr(lethe.sealed_reader, "KafkaConsumer", consumer)
