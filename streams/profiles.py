@@ -24,6 +24,7 @@ from streams.wiring import renewing, rules
 
 AT_ONCE = 1_000  # profiles in one transaction
 UPKEEP_SECONDS = 300.0
+NEVER = 2**31 - 1  # a day after all others
 
 _log = structlog.get_logger()
 
@@ -59,11 +60,15 @@ def upkeep(shared: Shared, stop: threading.Event) -> None:
 
 def expire(ledger: Ledger, policy: Profiles, at: int) -> int:
     """Delete what may no longer be kept at ``at``; return how many profiles that was all of."""
-    today, total = at // DAY_MS, 0
-    days = first_day(policy, today), first_city_day(policy, today)
+    today = at // DAY_MS
+    return _delete(ledger, first_day(policy, today), first_city_day(policy, today))
+
+
+def _delete(ledger: Ledger, first_day: int, first_city_day: int) -> int:
+    total = 0
     while True:
         with ledger.transaction() as connection:
-            expired = profiles.expire(connection, *days, AT_ONCE)
+            expired = profiles.expire(connection, first_day, first_city_day, AT_ONCE)
         total += expired
         if expired < AT_ONCE:
             return total
@@ -80,9 +85,13 @@ def relate(ledger: Ledger, policy: Profiles, at: int) -> None:
 
 
 def by_consent(shared: Shared) -> ProfilesByConsent | None:
-    """Return what ends with the consent to it; None without profiles in the policy."""
+    """Return what ends with the consent to it; None without profiles in the policy.
+
+    Then nobody agreed to one any more, and those that are left from before are deleted.
+    """
     policy = shared.known_policy.profiles
     if policy is None:
+        _delete(shared.ledger, NEVER, NEVER)
         return None
     return ProfilesByConsent(policy.purpose, require_key(shared.settings))
 
