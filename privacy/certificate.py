@@ -18,7 +18,7 @@ from privacy.unsubscribe import KEPT
 FORMAT = "lethe-deletion/1"
 
 ERASURE = "erasure"
-"""The cause of a deletion that the person asked for (S20; Art. 17 GDPR); its id is the request's."""
+"""The cause of a deletion that the person asked for (S20); its id is the request's."""
 
 # What was done, in this order, and what that means to a reader.
 STEPS: Mapping[str, str] = {
@@ -31,8 +31,7 @@ STEPS: Mapping[str, str] = {
 _KEPT: Mapping[str, Sequence[str]] = {
     ServiceEvent.UNSUBSCRIBED: [KEPT],
     ERASURE: [
-        "a keyed hash of the address, if one was given, with the moment of this erasure,"
-        " so that nothing sent before it is taken in when it comes late",
+        "a keyed hash of the address, so that nothing that was sent before is taken in late",
         f"for each mailing list the person was on: {KEPT}",
     ],
 }

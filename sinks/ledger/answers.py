@@ -56,6 +56,12 @@ def expire(connection: Connection, at: int) -> int:
     return connection.execute(update(answers).where(*over).values(sealed=None)).rowcount
 
 
+def taken_since(connection: Connection, since: int) -> bool:
+    """Tell whether an answer was taken at a time or later."""
+    query = select(answers.c.answer_id).where(answers.c.taken_at >= since)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def state(connection: Connection, answer_id: str) -> Answer | None:
     """Return what is known of an answer, and change nothing."""
     query = select(answers).where(answers.c.answer_id == answer_id)

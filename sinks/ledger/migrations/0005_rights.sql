@@ -141,6 +141,9 @@ CREATE TABLE answers (
     taken_at BIGINT
 );
 
+CREATE INDEX answers_taken ON answers (taken_at)
+WHERE taken_at IS NOT NULL;
+
 CREATE INDEX answers_request ON answers (request_id);
 
 CREATE INDEX answers_kept ON answers (expires_at)

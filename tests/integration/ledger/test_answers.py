@@ -71,6 +71,15 @@ def test_it_expires(ledger: Ledger) -> None:
     assert take(ledger, "a-2", 5_999)
 
 
+def test_it_is_known_whether_one_was_taken_lately(ledger: Ledger) -> None:
+    put(ledger)
+    for since, expected in ((0, False), (2_000, True), (2_001, False)):
+        if expected:
+            take(ledger)
+        with ledger.reading() as connection:
+            assert answers.taken_since(connection, since) is expected
+
+
 def test_a_request_s_answers_are_found(ledger: Ledger) -> None:
     second = replace(ANSWER, answer_id="a-0", made_at=2_000)
     for each in (second, ANSWER, replace(ANSWER, answer_id="a-9", request_id="r-9")):

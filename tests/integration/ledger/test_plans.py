@@ -59,6 +59,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "demands.to_shred": lambda c: demands.to_shred(c, 1),
     "demands.shred": lambda c: demands.shred(c, IDS, 1),
     "answers.take": lambda c: answers.take(c, "a", 1),
+    "answers.taken_since": lambda c: answers.taken_since(c, 1),
     "answers.expire": lambda c: answers.expire(c, 1),
     "answers.of_request": lambda c: answers.of_request(c, "r"),
     "suppressed.of": lambda c: suppressed.of(c, IDS),
