@@ -16,6 +16,7 @@ _READERS: Sequence[tuple[str, str]] = (
     ("load", "tracking-anonymised"),
     ("consent", "consent-changes"),
     ("route", "tracking-events"),
+    ("profiles", "tracking-events"),
     *((f"deliver-{provider}", f"ads-{provider}") for provider in IDS),
     ("cases", "form-submissions"),
     ("cases", "service-events"),
