@@ -5,7 +5,6 @@ spreadsheet would take for a formula is put in quotes for it.
 """
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -60,11 +59,17 @@ def tables(copy: Copy) -> Iterator[tuple[Store, str]]:
     """Yield each store that holds something as CSV (RFC 4180), a header first."""
     for store, rows in _all(copy):
         if rows:
-            text = io.StringIO()
-            writer = csv.writer(text)
+            lines = _Lines()
+            writer = csv.writer(lines)
             writer.writerow(columns(rows))
             writer.writerows([_tame(row.get(name)) for name in columns(rows)] for row in rows)
-            yield store, text.getvalue()
+            yield store, "".join(lines)
+
+
+class _Lines(list[str]):
+    """What ``csv`` writes to: no file is needed."""
+
+    write = list.append
 
 
 def columns(rows: Iterable[Row]) -> Sequence[str]:

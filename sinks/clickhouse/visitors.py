@@ -4,7 +4,7 @@ Facts name nobody. A visitor's are found by the daily hash, while the salt that 
 afterwards nobody can find them, and they are nobody's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,6 +18,27 @@ _COLUMNS: Final = (
     "event_id, occurred_at, site, type, name, page, referrer, search_terms, status, country, city,"
     " browser, browser_version, bot, visitor, loaded_at"
 )
+# What a visitor is told of a fact: all that it says, by what reads it.
+_READ: Final = {
+    "occurred_at": "toUnixTimestamp64Milli(occurred_at) AS at",
+    **{
+        name: f"toString({name})"
+        for name in (
+            *(
+                "event_id",
+                "site",
+                "type",
+                "name",
+                "page",
+                "referrer",
+                "search_terms",
+                "status",
+                "country",
+            ),
+            *("city", "browser", "browser_version"),
+        )
+    },
+}
 _EPOCH: Final = date(1970, 1, 1)
 _SYNC: Final = {"mutations_sync": 2}
 _THEIRS: Final = "(site, toDate(occurred_at), visitor) IN %(who)s"
@@ -48,6 +69,10 @@ class VisitorFacts(Protocol):
 
     def discard(self, hold_ids: Collection[str]) -> int:
         """Delete held facts; return as ``erase`` does."""
+        ...
+
+    def read(self, who: Collection[Hashed]) -> Sequence[Mapping[str, Any]]:
+        """Return facts by column, also held ones, the oldest first; times in ms since 1970."""
         ...
 
     def gone(self, at: int) -> bool:
@@ -119,6 +144,19 @@ class ClickHouseFacts:
             self._delete("facts_held", "hold_id IN %(holds)s", {"holds": list(hold_ids)})
         return self._time()
 
+    def read(self, who: Collection[Hashed]) -> Sequence[Mapping[str, Any]]:
+        """Return facts; see ``VisitorFacts``."""
+        found = self._found(who, "facts") + self._found(who, "facts_held")
+        if not found:
+            return []
+        rows = self._client.query(
+            f"SELECT DISTINCT {', '.join(_READ.values())} FROM"  # noqa: S608 - our own names
+            f" (SELECT {_COLUMNS} FROM facts FINAL WHERE {_THEIRS} UNION ALL"
+            f" SELECT {_COLUMNS} FROM facts_held FINAL WHERE {_THEIRS}) ORDER BY occurred_at",
+            {"who": found},
+        )
+        return [dict(zip(_READ, row, strict=True)) for row in rows]
+
     def gone(self, at: int) -> bool:
         """Tell whether no old part is left that was replaced until ``at``; see ``VisitorFacts``."""
         for table in ("facts", "facts_held"):  # has the embedded engine look for old parts
@@ -131,13 +169,15 @@ class ClickHouseFacts:
         )
         return not left
 
-    def _found(self, who: Collection[Hashed]) -> tuple[tuple[str, str, int], ...]:
+    def _found(
+        self, who: Collection[Hashed], table: str = "facts"
+    ) -> tuple[tuple[str, str, int], ...]:
         """Return those of ``who`` that have facts."""
         if not who:
             return ()
         columns = {"site": "String", "day": "Date", "visitor": "Int64"}
         rows = self._client.query(
-            "SELECT DISTINCT site, toDate(occurred_at) AS day, visitor FROM facts"
+            f"SELECT DISTINCT site, toDate(occurred_at) AS day, visitor FROM {table}"  # noqa: S608
             " WHERE (site, toDate(occurred_at), visitor) IN (SELECT site, day, visitor FROM who)",
             table=Table("who", columns, [each._asdict() for each in who]),
         )

@@ -51,6 +51,16 @@ class Waiting(NamedTuple):
     since: int
 
 
+class Sent(NamedTuple):
+    """What a provider may have of a visitor: of an audience or of visits, and by which ids."""
+
+    provider: str
+    purpose: str
+    audience: str | None
+    ids: Mapping[str, str]
+    due_at: int | None
+
+
 _COLUMNS = (
     reached.c.event_id,
     reached.c.partition,
@@ -149,6 +159,14 @@ def of_visitor(connection: Connection, site: str, visitor: str) -> list[tuple[st
     mine = reached.c.site == site, reached.c.visitor == visitor
     query = select(reached.c.provider, reached.c.purpose).where(*mine).distinct()
     return [(row.provider, row.purpose) for row in connection.execute(query)]
+
+
+def copy(connection: Connection, site: str, visitor: str) -> list[Sent]:
+    """Return what may have reached providers of a visitor, for the visitor to read (S18)."""
+    mine = reached.c.site == site, reached.c.visitor == visitor
+    query = select(*(reached.c[name] for name in Sent._fields)).where(*mine)
+    ordered = query.order_by(reached.c.provider, reached.c.event_id)
+    return [Sent(*row) for row in connection.execute(ordered)]
 
 
 def forget(connection: Connection, provider: str, event_ids: Sequence[str]) -> None:

@@ -84,10 +84,12 @@ class Certifier:
         return signed(content, self._signer)
 
 
-def signed(content: Mapping[str, Any], signer: Signer) -> Mapping[str, Any]:
-    """Return a certificate with the signature of its canonical JSON."""
+def signed(
+    content: Mapping[str, Any], signer: Signer, what: str = "certificate"
+) -> Mapping[str, Any]:
+    """Return a certificate, or ``what`` else it is, with the signature of its canonical JSON."""
     return {
-        "certificate": content,
+        what: content,
         "algorithm": ALGORITHM,
         "signature": signer.sign(canonical(content)),
     }
