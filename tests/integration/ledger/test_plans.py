@@ -21,8 +21,7 @@ from sinks.ledger import (
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.tables import METADATA
 
-# Of what is open, or read in its order up to a limit.
-FEW = ("INDEX demands_to_announce", "INDEX requests_latest")
+FEW = "INDEX demands_to_announce"  # of what is open alone
 IDS = ["a", "b"]
 ASKED: dict[str, Callable[[Connection], Any]] = {
     "requests.get": lambda c: requests.get(c, "r"),
@@ -42,7 +41,6 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "requests.late": lambda c: requests.late(c, 1),
     "requests.of_subject": lambda c: requests.of_subject(c, "s"),
     "requests.count_recent": lambda c: requests.count_recent(c, "s", 1),
-    "requests.all": lambda c: requests.all(c, 20),
     "holds.of_subject": lambda c: holds.of_subject(c, IDS),
     "holds.of_visitors": lambda c: holds.of_visitors(c, "shop", IDS),
     "holds.claims": lambda c: holds.claims(c, IDS),
