@@ -3,12 +3,17 @@
 from functools import partial
 from typing import Protocol
 
+from sinks.clickhouse.visitors import ClickHouseFacts
 from sinks.keys.intake import subject_key, unsubscribe_keys
 from sinks.keys.keks import Keks
 from sinks.keys.vault import Vault
+from sinks.salts import Salts
+from sinks.signing import Signer
 from streams.cases.transitions import Transitions
 from streams.profiles import require_key
+from streams.rights.answers import AnswerActs
 from streams.rights.cases import CaseActs
+from streams.rights.copying import Copier, VisitsInFacts
 from streams.rights.correct import CorrectionActs
 from streams.rights.demands import DemandActs
 from streams.rights.doing import Handlers, Outsides
@@ -38,6 +43,7 @@ def acts(shared: Shared, letters: Letters) -> tuple[Handlers, Outsides]:
     secrets = shared.settings.secrets
     transitions = Transitions(policy, topic_of, partial(unsubscribe_keys, secrets))
     vault = Vault(Keks.under(secrets))
+    profiles_key = None if policy.profiles is None else require_key(shared.settings)
     doers: list[Doer] = [
         CaseActs(policy, transitions),
         CorrectionActs(policy, vault, transitions, subject_key(secrets)),
@@ -45,11 +51,21 @@ def acts(shared: Shared, letters: Letters) -> tuple[Handlers, Outsides]:
         TransferActs(policy, shared.ledger, secrets),
         HoldActs(policy, transitions),
         VisitorActs(policy, topic_of),
+        AnswerActs(
+            policy,
+            shared.ledger,
+            Copier(policy, vault, _visits(shared), profiles_key),
+            partial(Signer.under, secrets),
+        ),
         letters,
     ]
     handlers = {act: does for each in doers for act, does in each.handlers().items()}
     outside = {act: does for each in doers for act, does in each.outside().items()}
-    if policy.profiles is not None:
-        key = require_key(shared.settings)
-        handlers |= ProfileSteps(policy.profiles, key).handlers()
+    if policy.profiles is not None and profiles_key is not None:
+        handlers |= ProfileSteps(policy.profiles, profiles_key).handlers()
     return handlers, outside
+
+
+def _visits(shared: Shared) -> VisitsInFacts:
+    facts = ClickHouseFacts(shared.clickhouse("eraser"))
+    return VisitsInFacts(facts, Salts.under(shared.settings.data_dir))

@@ -14,14 +14,13 @@ from sqlalchemy import Connection
 from privacy.consent import RESERVED
 from privacy.links import answer_id
 from privacy.policy import Policy
-from privacy.profile import pseudonym
 from privacy.rights.explain import explain
 from privacy.rights.letters import moment
 from privacy.rights.plan import Act, is_portable
 from privacy.rights.portable import Choice, Submission, portable
 from privacy.rights.render import data, page, tables
 from sinks.keys.answers import seal_answer
-from sinks.ledger import answers, cases, consents, deletion, profiles, requests
+from sinks.ledger import answers, cases, consents, deletion, requests
 from sinks.ledger.answers import Answer
 from sinks.ledger.consents import Visitor
 from sinks.ledger.ledger import Ledger
@@ -44,7 +43,6 @@ class AnswerActs:
         ledger: Ledger,
         copier: Copier,
         signer: Callable[[], Signer],
-        profiles_key: bytes | None,
     ) -> None:
         if policy.rights is None:
             raise ValueError("the policy has no rights")
@@ -53,7 +51,6 @@ class AnswerActs:
         self._ledger = ledger
         self._copier = copier
         self._signer = signer
-        self._key = profiles_key
 
     def handlers(self) -> Handlers:
         """Return who does which act in the ledger."""
@@ -81,12 +78,11 @@ class AnswerActs:
     def portable(self, connection: Connection, doing: Doing) -> Done:
         """Put what the person gave into a signed file that others can read (S22)."""
         given, who = list(self._submissions(connection, doing)), visitor_of(doing.asked)
-        everything = doing.asked.service is None
-        chosen = who if everything else None
+        chosen = who if doing.asked.service is None else None
         content = portable(
             given,
             [] if chosen is None else list(self._choices(connection, chosen)),
-            [] if chosen is None else list(self._interests(connection, chosen)),
+            [] if chosen is None else self._copier.interests(connection, chosen),
             controller=self._policy.controller.name,
             policy=self._policy.version,
             request_id=doing.request.request_id,
@@ -162,13 +158,6 @@ class AnswerActs:
                     notice_version=each.notice_version,
                     language=each.language,
                 )
-
-    def _interests(self, connection: Connection, who: Visitor) -> Iterator[str]:
-        profile = None
-        if self._key is not None:
-            profile = profiles.of(connection, pseudonym(self._key, *who))
-        if profile is not None:
-            yield from (name for name, put_in in sorted(profile.corrected.items()) if put_in)
 
     def _put_signed(
         self, connection: Connection, doing: Doing, name: str, content: Mapping[str, Any], what: str

@@ -5,6 +5,7 @@ what holders answered are opened with the keys of the rights engine.
 """
 
 import json
+import threading
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from privacy.policy import RIGHTS, Policy
-from privacy.profile import pseudonym
+from privacy.profile import Profile, pseudonym
 from privacy.rights.copy import Copy, Row, Store
 from privacy.rights.plan import Act
 from privacy.rights.request import Asked
@@ -51,15 +52,17 @@ class Visits(Protocol):
 
 
 class VisitsInFacts:
-    """Reads them in ClickHouse, by the hashes that can still be made."""
+    """Reads them in ClickHouse, by the hashes that can still be made. Safe to share in threads."""
 
     def __init__(self, facts: VisitorFacts, salts: Salts) -> None:
         self._facts = facts
         self._salts = salts
+        self._one = threading.Lock()  # the store's client is for one thread at a time
 
     def of(self, site: str, cookie_id: str) -> Sequence[Mapping[str, Any]]:
         """Return a visitor's events. Raise ClickHouseDownError, SaltsUnavailableError."""
-        return self._facts.read(hashes(site, cookie_id, self._salts.kept()))
+        with self._one:
+            return self._facts.read(hashes(site, cookie_id, self._salts.kept()))
 
 
 class Copier:
@@ -110,6 +113,12 @@ class Copier:
                         version=each.key_version,
                     ) | dict(each.settings)
         return found
+
+    def interests(self, connection: Connection, who: Visitor) -> Sequence[str]:
+        """Return the interests that a visitor put into their profile."""
+        profile = self._profile_of(connection, who)
+        said = {} if profile is None else profile.corrected
+        return [name for name, put_in in sorted(said.items()) if put_in]
 
     def _of_subject(
         self, connection: Connection, subject: str, mine: Sequence[Case]
@@ -215,9 +224,7 @@ class Copier:
         return self._policy.purposes[name].title if name in self._policy.purposes else name
 
     def _profile(self, connection: Connection, who: Visitor) -> Iterator[Row]:
-        if self._key is None:
-            return
-        profile = profiles.of(connection, pseudonym(self._key, *who))
+        profile = self._profile_of(connection, who)
         if profile is None:
             return
         for city, days in sorted(profile.cities.items()):
@@ -227,6 +234,11 @@ class Copier:
             yield _sign("interest", name, interest.last_day) | {"weight": interest.weight}
         for name, wanted in sorted(profile.corrected.items()):
             yield {"kind": "put in by you" if wanted else "taken out by you", "what": name}
+
+    def _profile_of(self, connection: Connection, who: Visitor) -> Profile | None:
+        if self._key is None:
+            return None
+        return profiles.of(connection, pseudonym(self._key, *who))
 
     def _exports(self, connection: Connection, request_id: str) -> Iterator[Row]:
         asked = {each.demand_id: each for each in demands.of_request(connection, request_id)}
