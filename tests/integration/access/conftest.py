@@ -30,7 +30,7 @@ PREFIX = "acl."
 PATIENCE = 60.0
 PARTS = (
     "anonymise", "anonymise-raw", "route", "consent", "cases", "closures", "delete", "receipts",
-    "overdue",
+    "overdue", "requests", "rights",
 )  # fmt: skip  # of those that read or write Kafka, what needs no ClickHouse and no provider
 POLICY = """\
 version = "1"
@@ -47,6 +47,8 @@ contact = "sales@www.example"
 [departments.hr]
 title = "People"
 contact = "people@www.example"
+[rights]
+department = "hr"
 [services.sample]
 title = "Sample"
 life_cycle = "sample"

@@ -46,16 +46,20 @@ def rights(company: Company, party: str) -> dict[str, set[str]]:
 def test_S2_the_broker_allows_what_the_catalogue_says_and_no_more(company: Company) -> None:  # noqa: N802
     of_departments = {"notices": {"READ"}, "service-events": {"WRITE"}}
     assert rights(company, "department-sales") == {"cases-sales": {"READ"}, **of_departments}
-    assert rights(company, "department-hr") == {"cases-hr": {"READ"}, **of_departments}
+    of_hr = {"cases-hr": {"READ"}, "letters": {"READ"}}  # it answers people's requests
+    assert rights(company, "department-hr") == {**of_hr, **of_departments}
+    of_holders = {each: {"READ"} for each in ("deletions", "corrections", "holds", "exports")}
     for holder in ("crm", "mail"):
-        own = {"deletions": {"READ"}, f"deletion-receipts-{holder}": {"WRITE"}}
+        own = {f"deletion-receipts-{holder}": {"WRITE"}, **of_holders}
         assert rights(company, f"holder-{holder}") == own
     assert rights(company, "mail-system") == {"mailing-changes": {"READ"}}
     assert rights(company, "alerting") == {"pipeline-alerts": {"READ"}}
+    assert rights(company, "operator") == {"subject-requests": {"WRITE"}}
     of_sites = {"tracking-events": {"WRITE"}, "consent-changes": {"WRITE"}}
     assert rights(company, "sdk") == {**of_sites, "tracking-events-raw": {"WRITE"}}
     assert rights(company, "collector") == {
         **of_sites, "form-submissions": {"WRITE"}, "service-events": {"WRITE"},
+        "subject-requests": {"WRITE"},
     }  # fmt: skip
     worker = rights(company, "worker")
     assert worker["cases-hr"] == worker["cases-sales"] == {"WRITE"}
