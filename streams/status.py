@@ -20,6 +20,7 @@ _READERS: Sequence[tuple[str, str]] = (
     *((f"deliver-{provider}", f"ads-{provider}") for provider in IDS),
     ("cases", "form-submissions"),
     ("cases", "service-events"),
+    ("requests", "subject-requests"),
 )
 
 

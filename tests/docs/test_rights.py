@@ -112,3 +112,9 @@ def test_bounds_are_told_as_they_are() -> None:
     )}  # fmt: skip
     assert kept == {"subject-requests": 24, "tracking-events": 24, "consent-changes": 7 * 24}
     assert f"`<secrets>/{FOLDER}/<name>`" in TEXT
+
+
+def test_a_controller_gets_the_headers_that_are_told() -> None:
+    source = (ROOT / "streams/rights/sending.py").read_text()
+    sent = re.findall(r'^        "([A-Z][A-Za-z-]+)": ', source, re.MULTILINE)
+    assert list(rows("| header | what |")) == sent
