@@ -95,9 +95,9 @@ def site(
 
 
 def test_migrate_lists_shows_and_applies(fresh: Lethe) -> None:
-    assert fresh("migrate").stdout.count("pending") == 3
+    assert fresh("migrate").stdout.count("pending") == 4
     assert "CREATE TABLE IF NOT EXISTS" in fresh("migrate", "--dry-run").stdout
-    assert fresh("migrate", "--list").stdout.count("pending") == 3
+    assert fresh("migrate", "--list").stdout.count("pending") == 4
     applied = fresh("migrate", "--apply")
     assert applied.stdout.splitlines()[0] == "applied 0001 facts"
     assert fresh("migrate", "--apply").stdout == "nothing to apply\n"
