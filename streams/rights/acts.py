@@ -1,6 +1,6 @@
 """Every act of a plan, with who does it."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from sinks.clickhouse.visitors import ClickHouseFacts
@@ -67,5 +67,5 @@ def acts(shared: Shared, letters: Letters) -> tuple[Handlers, Outsides]:
 
 
 def _visits(shared: Shared) -> VisitsInFacts:
-    facts = ClickHouseFacts(shared.clickhouse("eraser"))
+    facts = cache(lambda: ClickHouseFacts(shared.clickhouse("eraser")))
     return VisitsInFacts(facts, Salts.under(shared.settings.data_dir))

@@ -7,7 +7,7 @@ what holders answered are opened with the keys of the rights engine.
 import json
 import threading
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -54,7 +54,8 @@ class Visits(Protocol):
 class VisitsInFacts:
     """Reads them in ClickHouse, by the hashes that can still be made. Safe to share in threads."""
 
-    def __init__(self, facts: VisitorFacts, salts: Salts) -> None:
+    def __init__(self, facts: Callable[[], VisitorFacts], salts: Salts) -> None:
+        """Take ``facts`` to open the store when somebody's visits are first asked for."""
         self._facts = facts
         self._salts = salts
         self._one = threading.Lock()  # the store's client is for one thread at a time
@@ -62,7 +63,7 @@ class VisitsInFacts:
     def of(self, site: str, cookie_id: str) -> Sequence[Mapping[str, Any]]:
         """Return a visitor's events. Raise ClickHouseDownError, SaltsUnavailableError."""
         with self._one:
-            return self._facts.read(hashes(site, cookie_id, self._salts.kept()))
+            return self._facts().read(hashes(site, cookie_id, self._salts.kept()))
 
 
 class Copier:
