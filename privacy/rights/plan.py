@@ -4,6 +4,7 @@ A plan is a table's entry by right: each yields commands and refusals. Whatever 
 person is answered, last.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,7 +99,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Commands in order, each once, of which the last is ANSWER; and what is refused."""
+    """Commands in order, each once; and what is refused.
+
+    The last is ANSWER, but for a visitor who was erased: there the last trace goes later.
+    """
 
     commands: tuple[Command, ...]
     refused: tuple[Refused, ...] = ()
@@ -133,12 +137,12 @@ _STAGES: Mapping[Act, int] = {
     Act.AWAIT_DEMANDS: 1,
     Act.AWAIT_REMOVALS: 1,
     Act.AWAIT_DELETIONS: 1,
-    Act.FORGET_VISITOR: 2,
-    Act.BUNDLE: 3,
-    Act.PORTABLE: 3,
-    Act.TRANSFER: 4,
-    Act.CERTIFY: 4,
-    Act.ANSWER: 5,
+    Act.BUNDLE: 2,
+    Act.PORTABLE: 2,
+    Act.TRANSFER: 3,
+    Act.CERTIFY: 3,
+    Act.ANSWER: 4,
+    Act.FORGET_VISITOR: 5,  # a day later: late events are held back until then
 }
 
 
@@ -348,10 +352,15 @@ def _consented(held: Held, policy: Policy) -> Steps:
     for case in held.cases:
         if case.list is not None and "6(1)(a)" in policy.lists[case.list].legal_basis:
             yield Command(Act.UNSUBSCRIBE, case.list)
-        elif "6(1)(a)" in case.legal_basis and case.claimed:
+        elif _is_consent(case.legal_basis) and case.claimed:
             yield Refused(case.service, RefusalReason.CLAIM)
-        elif "6(1)(a)" in case.legal_basis:
+        elif _is_consent(case.legal_basis):
             yield from _end(case)
+
+
+def _is_consent(legal_basis: str) -> bool:
+    """Tell whether nothing but consent is left to stand on once it is withdrawn."""
+    return "6(1)(a)" in legal_basis and not re.search(r"6\(1\)\([b-f]\)", legal_basis)
 
 
 def _end(case: HeldCase) -> Steps:
