@@ -238,3 +238,15 @@ def test_the_eraser_may_do_all_of_it(settings: Settings, event: Event, columns: 
         facts.erase(who)
         left = "SELECT count() FROM facts WHERE site = %(site)s"
         assert admin.query(left, {"site": site}) == [(0,)]
+
+
+def test_a_visitor_reads_what_is_counted_and_what_is_held(store: Store, ids: list[str]) -> None:
+    assert [each["event_id"] for each in store.facts.read(BOTH)] == [ids[1], ids[0]]
+    store.facts.hold("hold-1", [ANNE])
+    read = store.facts.read(BOTH)
+    assert [each["event_id"] for each in read] == [ids[1], ids[0]]
+    assert {each["site"] for each in read} == {SITE}
+    assert [each["occurred_at"] // DAY_MS for each in read] == [
+        (day - date(1970, 1, 1)).days for day in (DAY - timedelta(days=1), DAY)
+    ]
+    assert store.facts.read([]) == []
