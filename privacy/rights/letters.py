@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from privacy.policy import Policy
-from privacy.rights.plan import Refused, Verdict
+from privacy.rights.plan import Refused, RefusalReason, Verdict
 from privacy.rights.request import Right
 from privacy.rights.words import words
 
@@ -94,8 +94,15 @@ def _decided(
         for each in refused:
             service = policy.services.get(each.what)
             of = "" if service is None else f"{service.title}: "
-            lines.append(f"- {of}{said.because[each.reason]}")
+            lines.append(f"- {of}{said.because[each.reason]}{_grounds(policy, each)}")
         yield "\n".join(lines)
+
+
+def _grounds(policy: Policy, refused: Refused) -> str:
+    """Return the controller's grounds, which override an objection, as the policy has them."""
+    if policy.rights is None or refused.reason is not RefusalReason.COMPELLING_GROUNDS:
+        return ""
+    return f" {policy.rights.compelling.get(refused.what, '')}".rstrip()
 
 
 def _letter(policy: Policy, language: str, subject: str, parts: Sequence[str]) -> Letter:

@@ -117,6 +117,15 @@ def test_a_refusal_tells_its_reason_and_says_nothing_was_done(
     assert said.done[Right.ERASURE] not in letter.text
 
 
+def test_grounds_that_override_an_objection_are_told(policy: Policy) -> None:
+    no = [Refused("reports", RefusalReason.COMPELLING_GROUNDS)]
+    letter = letters.answered(
+        policy, Right.OBJECTION, "fr", Verdict.REFUSED, no, link=None, until=AT
+    )
+    assert "Reports: " in letter.text
+    assert "Safety reports must be kept." in letter.text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_page_shows_values_and_runs_nothing(policy: Policy, copy: Copy, language: str) -> None:
     text = page(copy, explain(policy, copy, language), language, "now")
