@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from privacy.policy import Policy
-from privacy.rights.plan import Refused, RefusalReason, Verdict
+from privacy.rights.plan import RefusalReason, Refused, Verdict
 from privacy.rights.request import Right
 from privacy.rights.words import words
 
