@@ -1,4 +1,4 @@
-"""When a request must be answered: within a month, or three with a reason (Art. 12(3) GDPR; S24)."""
+"""When a request must be answered: in a month, or three with a reason (Art. 12(3) GDPR; S24)."""
 
 from calendar import monthrange
 from datetime import UTC, datetime
