@@ -1,4 +1,4 @@
-"""What holders say reaches the ledger once, and completes what waited for it (S3, S20)."""
+"""What holders say reaches the ledger once, and completes what waited for it (S3, S17 to S21)."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.codec import decode, encode
-from sinks.ledger import deletion, tables
+from sinks.ledger import deletion, demands, tables
+from sinks.ledger.demands import Demand, Kind
 from sinks.ledger.ledger import Ledger
 from streams.deletion.certify import Certifier
 from streams.deletion.receipts import ReceiptsLane
@@ -136,3 +137,67 @@ def test_what_cannot_be_read_is_refused_and_the_rest_goes_on(
     run()
     assert refused(broker) == [("wrong_magic", [])]
     assert complete(ledger, "a")
+
+
+def ask_right(ledger: Ledger, case_id: str, kind: Kind, *holders: str) -> None:
+    asked = Demand(f"d-{case_id}", "r", kind, case_id, "samples", holders, NOW, NOW + 1_000)
+    with ledger.transaction() as connection:
+        demands.add(connection, [asked])
+
+
+def answered(ledger: Ledger, case_id: str) -> tuple[bool, list[bytes | None]]:
+    """Tell whether a demand is complete, and what was said to be held."""
+    demand_id = f"d-{case_id}"
+    with ledger.transaction() as connection:
+        asked = demands.asked(connection, [demand_id])[demand_id]
+        said = demands.answers_of(connection, [demand_id])[demand_id]
+    return asked.completed_at is not None, [each.content for each in said]
+
+
+def test_the_last_receipt_completes_a_demand_and_brings_what_is_held(
+    ledger: Ledger, ask: Any, say: Say, run: Callable[[], None], broker: Any
+) -> None:
+    ask_right(ledger, "a", Kind.EXPORT, "crm", "mail")
+    ask("b", ["crm"])
+    say("a", "crm", content=b"sealed")
+    say("b", "crm")
+    run()
+    assert answered(ledger, "a") == (False, [b"sealed"])
+    assert complete(ledger, "b")
+    say("a", "mail", "failed")
+    run()
+    assert not answered(ledger, "a")[0]
+    say("a", "mail", "nothing_held")
+    run()
+    assert answered(ledger, "a") == (True, [b"sealed", None])
+    assert not refused(broker)
+
+
+@pytest.mark.parametrize("kind", [Kind.CORRECTION, Kind.HOLD, Kind.LIFT])
+def test_what_is_held_is_kept_where_it_was_asked_for_alone(
+    ledger: Ledger, say: Say, run: Callable[[], None], kind: Kind
+) -> None:
+    ask_right(ledger, "a", kind, "crm")
+    say("a", "crm", content=b"sealed")
+    run()
+    assert answered(ledger, "a") == (True, [None])
+
+
+@pytest.mark.parametrize(
+    ("holder", "more", "reason", "fields"),
+    [
+        ("elsewhere", {}, "unknown_case", ["holder"]),
+        ("crm", {"deletion_id": "d-b"}, "unknown_case", ["deletion_id", "case_id"]),
+        ("crm", {"by": "mail"}, "wrong_holder", ["holder"]),
+    ],
+)
+def test_of_a_demand_too_a_receipt_that_nobody_asked_for_is_refused(
+    ledger: Ledger, say: Say, run: Callable[[], None], broker: Any,
+    holder: str, more: dict[str, Any], reason: str, fields: list[str],
+) -> None:  # fmt: skip
+    ask_right(ledger, "a", Kind.EXPORT, "crm")
+    ask_right(ledger, "b", Kind.EXPORT, "crm")
+    say("a", holder, content=b"sealed", **more)
+    run()
+    assert refused(broker) == [(reason, fields)]
+    assert answered(ledger, "a") == answered(ledger, "b") == (False, [])
