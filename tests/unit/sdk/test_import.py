@@ -52,3 +52,9 @@ def test_retention_worker_imports_nothing_of_the_pipeline() -> None:
     found = modules_after("from lethe import RetentionWorker")
     assert {"kafka", "fastavro"} <= found
     assert not found & (HEAVY | {"streams", "sinks"})
+
+
+def test_rights_worker_imports_nothing_of_the_pipeline() -> None:
+    found = modules_after("from lethe import RightsWorker")
+    assert {"kafka", "fastavro", "cryptography"} <= found
+    assert not found & (HEAVY | {"streams"})
