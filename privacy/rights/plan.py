@@ -187,14 +187,14 @@ def _correctable(asked: Asked, case: HeldCase, policy: Policy) -> frozenset[str]
 def _erasure(asked: Asked, held: Held, policy: Policy) -> Steps:
     if held.subject:
         yield Command(Act.SUPPRESS)
-    refused = []
+    refused, objected = [], asked.ground == Ground.OBJECTED
     for case in held.cases:
-        if reason := _kept(case, policy, objected=asked.ground == Ground.OBJECTED):
+        if reason := _kept(case, policy, objected=objected):
             refused.append(Refused(case.service, reason))
         else:
             yield from _end(case)
     yield from refused
-    yield from (Command(Act.UNSUBSCRIBE, list_) for case in held.cases if (list_ := case.list))
+    yield from (Command(Act.UNSUBSCRIBE, each) for each in _left(held, policy, objected=objected))
     if held.visitor:
         yield Command(Act.ERASE_VISITOR)
     if held.profile:
@@ -216,6 +216,14 @@ def _kept(case: HeldCase, policy: Policy, *, objected: bool) -> RefusalReason | 
     if objected and not marketing and case.service in _compelling(policy):
         return RefusalReason.COMPELLING_GROUNDS
     return None
+
+
+def _left(held: Held, policy: Policy, *, objected: bool) -> Iterator[str]:
+    """Yield the lists that the person leaves: not one that goes on in spite of an objection."""
+    for case in held.cases:
+        kept = _kept(case, policy, objected=objected)
+        if case.list is not None and kept != RefusalReason.COMPELLING_GROUNDS:
+            yield case.list
 
 
 def _compelling(policy: Policy) -> Mapping[str, str]:
@@ -280,9 +288,8 @@ def _legitimate_interest(held: Held, policy: Policy) -> Steps:
             yield Refused(case.service, reason)
         else:
             yield from _end(case)
-    on_lists = {case.list for case in held.cases} - {None}
-    for name, of in policy.lists.items():
-        if name in on_lists and _is_interest(of.legal_basis):
+    for name in _left(held, policy, objected=True):
+        if _is_interest(policy.lists[name].legal_basis):
             yield Command(Act.UNSUBSCRIBE, name)
     objected = [name for name, of in policy.purposes.items() if _is_interest(of.legal_basis)]
     yield from _object(held, policy, objected)

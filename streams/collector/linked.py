@@ -152,8 +152,8 @@ def _saved(file: File) -> web.Response:
     """Have a browser save it, and show nothing of it: some of what is in it came from outside."""
     return web.Response(
         body=file.content,
-        content_type=file.media_type,
         headers={
+            "Content-Type": file.media_type,
             "Content-Disposition": f'attachment; filename="{file.name}"',
             "X-Robots-Tag": "noindex",
         },
