@@ -137,6 +137,12 @@ REQUEST_STEPS_FAILED = Counter(
 REQUESTS_OVERDUE = Gauge(
     "lethe_requests_overdue", "Requests past their deadline (Art. 12(3)).", registry=REGISTRY
 )
+DEMANDS_OVERDUE = Gauge(
+    "lethe_demands_overdue",
+    "What holders outside were asked for people's rights, past the deadline, by the holder.",
+    ["holder"],
+    registry=REGISTRY,
+)
 RAW_OLDEST_SECONDS = Gauge(
     "lethe_raw_oldest_seconds",
     "Age of the oldest message with a full address that was just read; alarm at 450.",

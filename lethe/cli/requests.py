@@ -103,6 +103,38 @@ def show(request_id: RequestId, *, output: Output = Format.TABLE) -> None:
 
 
 @command.command()
+def holders(*, output: Output = Format.TABLE) -> None:
+    """Show the holders outside that have not done what requests asked of them in time; exit code 1.
+
+    Example: lethe requests holders
+    """
+    from lethe.cli.common import errors_told, ledger_to_read
+    from lethe.cli.rows import iso, print_rows
+    from sinks.ledger import demands
+    from streams.settings import load
+    from streams.shared import now
+
+    with (
+        errors_told("requests"),
+        ledger_to_read(load()) as ledger,
+        ledger.reading() as connection,
+    ):
+        late = demands.late(connection, now())
+    rows: list[Row] = [
+        {"holder": each.holder, "demands": each.count, "overdue_since": iso(each.since)}
+        for each in late
+    ]
+    if output is Format.JSON:
+        typer.echo(json.dumps(rows))
+    elif rows:
+        print_rows(rows, "Late holders")
+    else:
+        typer.echo("No holder is late.")
+    if rows:
+        raise typer.Exit(1)
+
+
+@command.command()
 def confirm(request_id: RequestId, *, because: Because) -> None:
     """Confirm a request whose sender has shown who they are, as at the desk (Art. 12(6)).
 

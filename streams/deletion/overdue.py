@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import structlog
+from prometheus_client import Gauge
 
 from sinks.kafka import BatchProducer
 from sinks.ledger import deletion
@@ -19,6 +20,21 @@ OURS_MS = 60_000  # from the service event until the pipeline's own part is done
 _log = structlog.get_logger()
 
 
+class WaitedFor:
+    """Shows on a gauge how much each holder is waited for: 0 again when it has answered."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._seen: set[str] = set()
+
+    def show(self, late: Sequence[Late]) -> None:
+        """Set the gauge."""
+        counts = {each.holder or "": each.count for each in late}
+        for holder in self._seen | counts.keys():
+            self._gauge.labels(holder).set(counts.get(holder, 0))
+        self._seen |= counts.keys()
+
+
 class Overdue:
     """Looks once a minute until told to stop. One thread."""
 
@@ -29,7 +45,7 @@ class Overdue:
         self._alerts = Alerts(topic, producer)
         self._ledger = ledger
         self._clock = clock
-        self._seen: set[str] = set()
+        self._waited_for = WaitedFor(metrics.DELETIONS_OVERDUE)
 
     def run(self, stop: threading.Event) -> None:
         """Look until ``stop``; while the ledger is away, wait for it."""
@@ -40,12 +56,9 @@ class Overdue:
         at = self._clock()
         with self._ledger.reading() as connection:
             late = deletion.late(connection, at, OURS_MS)
-        counts = {each.holder or "": each.count for each in late}
-        for holder in self._seen | counts.keys():
-            metrics.DELETIONS_OVERDUE.labels(holder).set(counts.get(holder, 0))
-        self._seen |= counts.keys()
+        self._waited_for.show(late)
         if self._alerts.tell(list(alerts(late)), at):
-            _log.error("deletions_overdue", count=sum(counts.values()))
+            _log.error("deletions_overdue", count=sum(each.count for each in late))
 
 
 def alerts(late: Sequence[Late]) -> Iterator[Alert]:

@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from privacy.certificate import Outcome
 from privacy.links import answer_id
 from privacy.rights.plan import Act
 from privacy.rights.request import Right
 from sinks.keys.answers import open_answer
-from sinks.ledger import answers, holds, keys
+from sinks.ledger import answers, demands, holds, keys
+from sinks.ledger.demands import Demand
+from sinks.ledger.demands import Kind as DemandKind
 from sinks.ledger.holds import Hold, Kind
 from sinks.ledger.requests import State
 from streams.alerts import Alerts
-from streams.metrics import REQUESTS_OVERDUE
+from streams.metrics import DEMANDS_OVERDUE, REQUESTS_OVERDUE
 from streams.rights.doing import Done
 from streams.rights.overdue import OverdueRequests
 
@@ -119,3 +122,26 @@ def test_a_request_past_its_deadline_is_told_of_once_a_day(desk: Any) -> None:
     watch.look()
     assert desk.alerts() == [("request_overdue", "rights", 1)]
     assert REQUESTS_OVERDUE._value.get() == 1
+
+
+def test_a_holder_past_the_deadline_is_told_of_until_it_answers(desk: Any) -> None:
+    watch = OverdueRequests(
+        desk.ledger, Alerts("pipeline-alerts", desk.broker.producer()), lambda: desk.now
+    )
+    gauge = DEMANDS_OVERDUE.labels("crm")
+    asked = Demand(
+        "d", "r", DemandKind.HOLD, "c", "samples", ["crm", "mail"], desk.now, desk.now + 1
+    )
+    with desk.ledger.transaction() as connection:
+        demands.add(connection, [asked])
+        demands.receive(connection, [("d", "mail", Outcome.DONE, desk.now, None)])
+    desk.now += 2
+    watch.look()
+    watch.look()
+    assert desk.alerts() == [("demand_overdue", "crm", 1)]
+    assert gauge._value.get() == 1
+    with desk.ledger.transaction() as connection:
+        demands.receive(connection, [("d", "crm", Outcome.NOTHING_HELD, desk.now, None)])
+        demands.complete(connection, ["d"], desk.now)
+    watch.look()
+    assert gauge._value.get() == 0
