@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from sinks.ledger.tables import answers
 from sinks.ledger.upsert import insert
@@ -32,6 +32,13 @@ def put(connection: Connection, new: Answer) -> bool:
     """Keep an answer; False: it was there, fetched or not, and stays as it is."""
     first = insert(connection, answers).values(asdict(new)).on_conflict_do_nothing()
     return connection.execute(first.returning(answers.c.answer_id)).first() is not None
+
+
+def put_over(connection: Connection, new: Answer) -> None:
+    """Keep an answer in the place of an earlier request's that the same token opens."""
+    earlier = answers.c.answer_id == new.answer_id, answers.c.request_id != new.request_id
+    connection.execute(delete(answers).where(*earlier))
+    put(connection, new)
 
 
 def take(connection: Connection, answer_id: str, at: int) -> Answer | None:

@@ -109,6 +109,8 @@ class Work:
         (``told`` False). Then comes what waited, in order, and what closed its group meanwhile.
         """
         case = self._cases[case_id]
+        if case.state is CaseState.ENDED:
+            return ()  # nobody is told of what was erased
         before = None if told else self._closed_by(case, self._group(case))
         tell = self._transitions.told(case) if told else self._transitions.enter(case).messages
         messages = list(tell)
@@ -118,10 +120,9 @@ class Work:
         case = self._cases[case_id]
         group = self._group(case)
         closed_by = before or (group.closed_by if group is not None else None)
-        if closed_by is not None and case.state is not CaseState.ENDED:
-            change = self._transitions.after(case, closed_by, case_id, self._at)
-            if isinstance(change, Change):
-                messages += self._changed(case, change)
+        kept = group is not None and case_id in self._claimed  # it closes when it is released
+        if closed_by is not None and case.state is not CaseState.ENDED and not kept:
+            messages += self._let(case, closed_by, case_id)
         return messages
 
     def apply(self, event: Event) -> Said:
@@ -176,6 +177,15 @@ class Work:
             yield from self._unsubscribe(case, event.event_id)
         elif case.state is CaseState.OPEN and change.case.state is CaseState.ENDED:
             yield from self._promote(case, event.event_id)
+
+    def _let(self, case: Case, event: ServiceEvent, cause_id: str) -> Sequence[Message]:
+        """Have what ended others end a case too, or wait for the claim that keeps it."""
+        change = self._transitions.after(case, event, cause_id, self._at)
+        if isinstance(change, Reason):
+            return ()
+        if change.deletion is not None and case.case_id in self._claimed:
+            return self._defer(case, Event(cause_id, case.service, event, case.case_id, None))
+        return self._changed(case, change)
 
     def _of(self, event: Event) -> Case | Reject:
         """Return the case that an event is of, or why there is none."""
@@ -278,10 +288,10 @@ class Work:
         unsubscribed.add(self._connection, list_, case.subject, self._at)
         self.flush()
         services = [name for name, each in self._policy.services.items() if each.list == list_]
-        for other in cases.of_subject(self._connection, case.subject, services):
-            change = self._transitions.after(other, ServiceEvent.UNSUBSCRIBED, cause_id, self._at)
-            if isinstance(change, Change):
-                yield from self._changed(other, change)
+        others = cases.of_subject(self._connection, case.subject, services)
+        self._claimed |= holds.claims(self._connection, [each.case_id for each in others])
+        for other in others:
+            yield from self._let(other, ServiceEvent.UNSUBSCRIBED, cause_id)
 
     def _group(self, case: Case) -> Group | None:
         return None if case.group_id is None else self._groups[_key(case)]

@@ -1,12 +1,13 @@
 """Steps about a person's cases: erased, taken off lists, no longer processed further (S17, S20)."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from privacy.lifecycle import CaseState, ServiceEvent
-from privacy.outcome import Reason
 from privacy.policy import Policy
 from privacy.rights.plan import Act
-from sinks.ledger import cases, deletion, requests, suppressed, unsubscribed
+from sinks.ledger import cases, deletion, holds, requests, suppressed, unsubscribed
 from sinks.ledger.cases import Case
 from streams.cases.transitions import Change, Transitions, keep
 from streams.rights.doing import Doing, Done, Handlers, Later, Outsides, look_again
@@ -58,23 +59,19 @@ class CaseActs:
             return Done("nobody known by an address")
         unsubscribed.add(connection, list_, subject, doing.at)
         services = [name for name, each in self._policy.services.items() if each.list == list_]
-        changes = [
-            change
-            for case in cases.of_subject(connection, subject, services)
-            if isinstance(change := self._after(case, ServiceEvent.UNSUBSCRIBED, doing), Change)
-        ]
-        keep(connection, changes)
+        mine = cases.of_subject(connection, subject, services, held=True)
+        changes = self._let(connection, mine, ServiceEvent.UNSUBSCRIBED, doing)
         messages = [each for change in changes for each in change.messages]
         return Done(f"{len(changes)} subscriptions ended", messages)
 
     def withdraw_further(self, connection: Connection, doing: Doing) -> Done:
         """End what a case is kept for after its service is over."""
         case = _present(connection, doing)
-        change = None if case is None else self._after(case, ServiceEvent.CONSENT_WITHDRAWN, doing)
-        if not isinstance(change, Change):
-            return Done("was not processed further")
-        keep(connection, [change])
-        return Done("no longer processed further", change.messages)
+        mine = [] if case is None else [case]
+        changes = self._let(connection, mine, ServiceEvent.CONSENT_WITHDRAWN, doing)
+        if not changes:
+            return Done("nothing to end now")
+        return Done("no longer processed further", changes[0].messages)
 
     def await_deletions(self, connection: Connection, doing: Doing) -> Done | Later:
         """Wait for the certificates of what is deleted, as long as the answer is in time."""
@@ -86,8 +83,23 @@ class CaseActs:
         done = f"{len(ended) - missing} of {len(ended)} deletions certified"
         return Done(done)
 
-    def _after(self, case: Case, event: ServiceEvent, doing: Doing) -> Change | Reason:
-        return self._transitions.after(case, event, doing.request.request_id, doing.at)
+    def _let(
+        self, connection: Connection, some: Sequence[Case], event: ServiceEvent, doing: Doing
+    ) -> list[Change]:
+        """Apply an event to cases, or have it wait for what holds or keeps them (S21)."""
+        cause_id = doing.request.request_id
+        claimed = holds.claims(connection, [each.case_id for each in some])
+        changes = []
+        for case in some:
+            change = self._transitions.after(case, event, cause_id, doing.at)
+            ends = isinstance(change, Change) and change.deletion is not None
+            if case.held is not None or (ends and case.case_id in claimed):
+                waits = {"event_id": cause_id, "service": case.service, "event": event.value}
+                holds.defer(connection, case.case_id, waits)
+            elif isinstance(change, Change):
+                changes.append(change)
+        keep(connection, changes)
+        return changes
 
 
 def _present(connection: Connection, doing: Doing) -> Case | None:

@@ -82,6 +82,7 @@ def resume(
     for start in range(0, len(case_ids), AT_ONCE):
         some = case_ids[start : start + AT_ONCE]
         waiting = holds.deferred(connection, some)
+        holds.forget_deferred(connection, some)  # what a claim still keeps waits once more
         told = {
             case_id
             for case_id, case in cases.locked(connection, some).items()
@@ -93,7 +94,6 @@ def resume(
             events = [_event(case_id, each) for each in waiting.get(case_id, ())]
             messages += work.resume(case_id, events, told=case_id in told)
         work.flush()
-        holds.forget_deferred(connection, some)
     return messages
 
 

@@ -20,6 +20,7 @@ class Points:
 
     def __init__(self) -> None:
         self.left: int | None = None
+        self.transactions = 0
 
     def reach(self) -> None:
         """End the worker here, if it is to end here."""
@@ -156,6 +157,7 @@ def with_crashes(ledger: Ledger, points: Points) -> None:
         with transaction() as connection:
             yield connection
             points.reach()  # nothing of it is kept
+        points.transactions += 1
         points.reach()
 
     ledger.transaction = transacted  # type: ignore[method-assign]

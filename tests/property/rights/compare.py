@@ -13,7 +13,7 @@ from privacy.subjects import subject_id
 from schemas.codec import decode
 from sinks.keys.seal import unseal
 from sinks.ledger import consents, tables
-
+from streams.ids import made_id
 from tests.property.rights.model import Model
 from tests.property.rights.policy import SITE
 from tests.property.rights.world import SUBJECT_KEY, Reasons, World
@@ -196,7 +196,9 @@ class Comparer:
                     wanted.discard((name, "answer"))
             elif row.state == "closed" and name in keys:
                 yield f"{name} is closed, and has its key"
-            elif row.state == "answered" and request.email is None and answers[name] != 1:
+            elif row.state == "answered" and request.email is None and not answers[name]:
+                if answers[made_id("lifting", name)]:
+                    continue  # by the same token they fetch what came of it since
                 yield f"{name} has {answers[name]} answers"
             if answers[name] > 1:
                 yield f"{name} has {answers[name]} answers"

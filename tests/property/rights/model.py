@@ -15,12 +15,20 @@ LISTS = {"news": "news", "tips": "tips"}  # by service
 INTEREST = {"poll", "news"}  # Art. 6(1)(f) GDPR
 CONSENT = {"tips"}
 PURPOSES = ("statistics", "ads")
-_WORKING = {"progressed": "in_process", "rejected": "rejected", "withdrawn": "ended"}
+_JUDGED = {
+    "progressed": "in_process",
+    "rejected": "rejected",
+    "withdrawn": "ended",
+    "process_ended": "over",
+}
+_TOLD = {"noticed": "ended", "withdrawn": "ended"}
 MOVES: dict[str, dict[str, dict[str, str]]] = {
     "samples": {"open": {"delivered": "ended", "withdrawn": "ended"}},
     "jobs": {
-        **dict.fromkeys(("open", "in_process"), {**_WORKING, "process_ended": "over"}),
-        **dict.fromkeys(("rejected", "over"), {"noticed": "ended", "withdrawn": "ended"}),
+        "open": _JUDGED,
+        "in_process": _JUDGED,
+        "rejected": _TOLD,
+        "over": _TOLD,
     },
     "poll": {
         "open": {"survey_closed": "ended", "withdrawn": "ended"},

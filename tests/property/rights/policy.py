@@ -1,4 +1,4 @@
-"""Services, lists and purposes of an invented controller, one of each kind that rights differ by."""
+"""An invented controller with a service, list and purpose of each kind by which rights differ."""
 
 import tomllib
 

@@ -7,7 +7,6 @@ LETHE_MODEL_SEED  the first seed, to see a failure again; each run has the next 
 import os
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

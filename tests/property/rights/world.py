@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import Connection, create_engine, event, select
 
 from privacy.policy import RIGHTS
 from privacy.pseudonym import Salt
@@ -28,7 +28,7 @@ from sinks.keys.demands import seal_held
 from sinks.keys.keks import Keks
 from sinks.keys.seal import seal
 from sinks.keys.vault import Vault
-from sinks.ledger import tables
+from sinks.ledger import ledger, tables
 from sinks.ledger.ledger import Ledger
 from sinks.signing import Signer
 from streams.alerts import Alerts
@@ -64,6 +64,7 @@ LINKS = {"1": bytes(32)}
 SUBJECT_KEY = bytes(32)
 HOLDER = "crm"
 SOON_MS = 5_000
+UPKEEP_MS = 10_000
 TURNS = 60  # of a drain; more is a loop that does not end
 
 
@@ -75,7 +76,10 @@ class Store:
         Ledger.open(f"sqlite:///{self._template}").close()
         engine = create_engine(f"sqlite:///{self._file}", hide_parameters=True)
         self.ledger = Ledger(engine)
-        event.listen(engine, "before_cursor_execute", _unsafe, retval=True)
+        # No power fails here, so that nothing has to wait for the disk.
+        event.remove(engine, "begin", ledger._begin)
+        event.listen(engine, "begin", _begin)
+        event.listen(engine, "connect", _set_up)
         self.keks = Keks.under(folder)
         self.keks.make_missing([*POLICY.departments, of_holder(HOLDER), RIGHTS])
         # Read once: a file system is no part of what is tried here.
@@ -94,9 +98,13 @@ class Store:
         self.ledger.transaction = self.transaction  # type: ignore[method-assign]
 
 
-def _unsafe(_c: Any, _r: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
-    """Take back that SQLite waits for the disk: no power fails here."""
-    return statement.replace("synchronous=FULL", "synchronous=OFF"), parameters
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set_up(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 class DailySalts:
@@ -142,6 +150,7 @@ class World:
     def drain(self) -> None:
         """Have all parts work until they wait for others, or for more time than a few seconds."""
         until = self.now + SOON_MS
+        self.points.transactions += 1  # somebody else's may have been before
         for _ in range(TURNS):
             try:
                 if self._life.turn() or self._holder():
@@ -291,7 +300,7 @@ class World:
             if key is None:
                 return
             receipt["content"] = seal_held(key, asked_id, {"note": "kept"})
-        if self.rng.random() < 0.2:  # noqa: PLR2004 - some fail first
+        if self.rng.random() < 0.2:  # some fail first
             failed = encode("deletion_receipt", receipt | {"outcome": "failed", "content": None})
             self.broker.put(f"deletion-receipts-{HOLDER}", b"", failed)
         self.broker.put(f"deletion-receipts-{HOLDER}", b"", encode("deletion_receipt", receipt))
@@ -307,6 +316,7 @@ class Life:
             ledger, world.signer, controller="Example Trading", policy="test", clock=clock
         )
         self._stop = threading.Event()
+        self._shredded_at = -1
         letters = Letters(POLICY, "letters", lambda: LINKS)
 
         def ends() -> dict[str, Any]:
@@ -370,16 +380,17 @@ class Life:
             *(lambda lane=lane, at=at: self._read(lane, at) for at, lane in enumerate(self._lanes)),
             self._close_cases,
             self._engine.turn,
-            self._shredder.turn,
+            self._shred,
             self._facts.turn,
         ]
         self._world.rng.shuffle(parts)
-        return any([part() for part in parts]) or first
+        busy = [part() for part in parts]
+        return any(busy) or first
 
     def look_after(self) -> bool:
         """Have requests that are over looked for; tell whether the engine has to go on."""
         world = self._world
-        if world.looked_at == world.now:
+        if world.now - world.looked_at < UPKEEP_MS:
             return False
         self._closing.look()
         world.looked_at = world.now
@@ -391,6 +402,16 @@ class Life:
         self._stop.clear()
         lane.run(self._stop)
         return True
+
+    def _shred(self) -> bool:
+        """Look for deletions, unless the ledger is as it was when there were none."""
+        points = self._world.points
+        if self._shredded_at == points.transactions:
+            return False
+        if self._shredder.turn():
+            return True
+        self._shredded_at = points.transactions
+        return False
 
     def _close_cases(self) -> bool:
         busy = self._closures.batch()
