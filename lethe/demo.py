@@ -12,6 +12,7 @@ from lethe.cli.report import Kind, report
 from lethe.demo_ads import AdsDemo
 from lethe.demo_forms import FormsDemo
 from lethe.demo_pipeline import DemoError
+from lethe.demo_rights import RightsDemo
 from lethe.local.stack import Stack
 from lethe.simulation import Summary, run
 from lethe.standins.account import POLICY, SITE, put_credentials, with_standins
@@ -70,12 +71,14 @@ class Demo:
             ads = AdsDemo(self._console, settings, standins.desk, seed=self._seed)
             cookie_id = await ads.run()
             deletion_id = await FormsDemo(self._console, settings, seed=self._seed).run()
+            request_id = await RightsDemo(self._console, settings, seed=self._seed).run()
         here = Path.cwd()
         its_policy = POLICY.relative_to(here) if POLICY.is_relative_to(here) else POLICY
         self._console.print(
             f"\nLook closer: [bold].venv/bin/lethe consent history {SITE} {cookie_id}[/]\n"
             "             [bold].venv/bin/lethe deliveries[/]\n"
             f"             [bold].venv/bin/lethe deletions certificate {deletion_id}[/]\n"
+            f"             [bold].venv/bin/lethe requests show {request_id}[/]\n"
             f"             [bold].venv/bin/lethe policy register {its_policy}[/]\n"
             "Go on:       [bold].venv/bin/lethe up[/]; data and logs are in "
             f"{settings.data_dir}",

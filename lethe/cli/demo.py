@@ -1,11 +1,11 @@
-"""``lethe demo``: the main job once, from made-up visitors to city table, ads and deletion."""
+"""``lethe demo``: the main job once, from made-up visitors to city table, ads and rights."""
 
 from typing import Annotated
 
 import typer
 
 command = typer.Typer(
-    help="Do the main job once on made-up traffic: city statistics, ads with consent, deletion."
+    help="Do the main job once on made-up traffic: statistics, ads with consent, deletion, rights."
 )
 
 
@@ -17,9 +17,10 @@ def demo(
     """Start everything, send a day of made-up traffic over HTTP, and show what analysts see of it.
 
     The traffic is dated yesterday, so that its day can be closed at once. Then invented visitors
-    consent to ads and one withdraws, with stand-ins for the ad providers, and one sends a form that
-    is deleted when its service is done. Exit code 1 when somebody is told, or can read, what they
-    must not. Data stay in ./.lethe; afterwards lethe up goes on with them.
+    consent to ads and one withdraws, with stand-ins for the ad providers; one sends a form that is
+    deleted when its service is done; one asks for all that is held, and to be forgotten. Exit code
+    1 when somebody is told, or can read, what they must not. Data stay in ./.lethe; afterwards
+    lethe up goes on with them.
     """
     import asyncio
     from datetime import UTC, datetime, timedelta
