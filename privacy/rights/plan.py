@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from privacy.consent import Decision
 from privacy.policy import Covers, ListKind, Policy
+from privacy.rights.correction import correctable
 from privacy.rights.held import Held, HeldCase
 from privacy.rights.request import INTERESTS, Asked, Ground, Right
 
@@ -160,7 +161,10 @@ def _access(asked: Asked, held: Held, policy: Policy) -> Steps:
 def _rectification(asked: Asked, held: Held, policy: Policy) -> Steps:
     fields = set(asked.corrections) - {INTERESTS}
     cases = [each for each in held.cases if asked.service in {None, each.service}]
-    found = {each.case_id: fields & _correctable(asked, each, policy) for each in cases}
+    found = {
+        each.case_id: fields & correctable(policy.services[each.service], each.fields, asked)
+        for each in cases
+    }
     changed = [each for each in cases if found[each.case_id] or asked.statement is not None]
     yield from (Command(Act.CORRECT_CASE, each.case_id) for each in changed)
     if INTERESTS in asked.corrections and held.profile:
@@ -170,18 +174,6 @@ def _rectification(asked: Asked, held: Held, policy: Policy) -> Steps:
     if nowhere or no_profile or (asked.statement is not None and not cases):
         yield Refused("", RefusalReason.NOTHING_TO_CORRECT)
     yield from _demand(Act.DEMAND_CORRECTION, changed, policy)
-
-
-def _correctable(asked: Asked, case: HeldCase, policy: Policy) -> frozenset[str]:
-    """Return the fields of a case that may get a value.
-
-    What was left empty is completed where the person names the service: a new name is not put
-    wherever there is room for one.
-    """
-    if asked.service is None:
-        return case.fields
-    form = policy.services[case.service].fields
-    return case.fields | {name for name, each in form.items() if each.personal}
 
 
 def _erasure(asked: Asked, held: Held, policy: Policy) -> Steps:
