@@ -2,11 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from confluent_kafka import TopicPartition
-from sqlalchemy import Connection
 
 from sinks.ledger.ledger import Ledger
 
@@ -150,7 +149,7 @@ class Producer:
 
 def with_crashes(ledger: Ledger, points: Points) -> None:
     """Have the process end before or after any transaction of ``ledger``."""
-    transaction: Callable[[], AbstractContextManager[Connection]] = ledger.transaction
+    transaction = ledger.transaction
 
     @contextmanager
     def transacted() -> Any:

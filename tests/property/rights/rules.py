@@ -1,7 +1,6 @@
 """What may happen: each rule to the world and to the model alike, chosen by a seed."""
 
 import random
-from collections.abc import Callable
 
 from sqlalchemy import Connection, select
 
@@ -38,7 +37,7 @@ class Run:
         self._late: list[tuple[Case, bytes]] = []
         self._number = 0
         self._decided: set[str] = set()  # consent changes that people made, and no request
-        self._rules: dict[Callable[[], str], int] = {
+        self._rules = {
             self.submit: 12, self.submit_late: 2, self.deliver_late: 2, self.event: 14,
             self.close_group: 2, self.choose: 6, self.ask: 18, self.confirm: 14, self.refuse: 1,
             self.lift: 2, self.claim: 3, self.release: 3, self.visit: 5, self.holder: 4,
