@@ -6,6 +6,7 @@ spreadsheet would take for a formula is put in quotes for it.
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
@@ -82,6 +83,10 @@ def _all(copy: Copy) -> Iterator[tuple[Store, Sequence[Row]]]:
         yield store, copy.rows.get(store, ())
 
 
+def _empty(copy: Copy) -> Iterator[Store]:
+    return (store for store, rows in _all(copy) if not rows)
+
+
 def _tame(value: Cell) -> Cell:
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
@@ -102,8 +107,10 @@ def _page(
     yield f"<p>{escape(said.made_at.format(at=made_at))}</p>"
     yield f"<h2>{escape(said.data)}</h2>"
     for store, rows in _all(copy):
-        yield f"<h3>{escape(said.stores[store])}</h3>"
-        yield from _table(rows) if rows else [f"<p>{escape(said.nothing)}</p>"]
+        if rows:
+            yield f"<h3>{escape(said.stores[store])}</h3>"
+            yield from _table(rows)
+    yield from _definitions({said.nothing: [said.stores[store] for store in _empty(copy)]})
     yield f"<h2>{escape(said.purposes)}</h2>"
     for entry in explained.entries:
         yield f"<h3>{escape(entry.title)}</h3>"
@@ -136,7 +143,8 @@ def _told(explained: Explanation, said: Headings) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:
-    names = columns(rows)
+    """Yield rows as a table, without columns that say nothing of any."""
+    names = [name for name in columns(rows) if any(row.get(name) is not None for row in rows)]
     heads = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
     yield f'<div class="table"><table><thead><tr>{heads}</tr></thead><tbody>'
     for row in rows:
@@ -146,7 +154,12 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _shown(value: Cell) -> str:
-    return "" if value is None else str(value)
+    """Return a value as people read it: a time to the minute."""
+    text = "" if value is None else str(value)
+    return f"{text[:10]} {text[11:16]} UTC" if _TIME.fullmatch(text) else text
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)", re.ASCII)
 
 
 def _definitions(parts: Mapping[str, Sequence[str]]) -> Iterator[str]:

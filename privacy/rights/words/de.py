@@ -97,7 +97,7 @@ _HEADINGS = Headings(
     title="Ihre Daten",
     made_at="Erstellt am {at} für die Person, die darum bat. Behalten Sie es für sich.",
     data="Was wir über Sie haben",
-    nothing="Nichts.",
+    nothing="Wo wir nichts über Sie haben",
     stores={
         Store.CASES: "Formulare, die Sie sandten, und wie es um sie steht",
         Store.FIELDS: "Was Sie ausfüllten",

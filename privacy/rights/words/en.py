@@ -84,7 +84,7 @@ _HEADINGS = Headings(
     title="Your data",
     made_at="Made at {at} for the person who asked. Keep it to yourself.",
     data="What we hold about you",
-    nothing="Nothing.",
+    nothing="Where we hold nothing about you",
     stores={
         Store.CASES: "Forms you sent, and where they stand",
         Store.FIELDS: "What you filled in",

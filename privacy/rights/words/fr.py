@@ -99,7 +99,7 @@ _HEADINGS = Headings(
     title="Vos données",
     made_at="Établi le {at} pour la personne qui l'a demandé. Gardez-le pour vous.",
     data="Ce que nous avons sur vous",
-    nothing="Rien.",
+    nothing="Où nous ne détenons rien sur vous",
     stores={
         Store.CASES: "Formulaires que vous avez envoyés, et où ils en sont",
         Store.FIELDS: "Ce que vous avez rempli",

@@ -93,7 +93,7 @@ _HEADINGS = Headings(
     title="Uw gegevens",
     made_at="Gemaakt op {at} voor wie erom vroeg. Bewaar het voor uzelf.",
     data="Wat wij van u hebben",
-    nothing="Niets.",
+    nothing="Waar wij niets over u hebben",
     stores={
         Store.CASES: "Formulieren die u stuurde, en hoe het ermee staat",
         Store.FIELDS: "Wat u invulde",
