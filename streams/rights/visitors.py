@@ -104,9 +104,18 @@ class VisitorActs:
         """
         steps = requests.steps(connection, doing.request.request_id)
         erased = [each.done_at for each in steps if each.act == Act.ERASE_VISITOR and each.done_at]
+        erased += [  # also by a later request
+            each.occurred_at
+            for each in consents.history(connection, *visitor)
+            if (each.purpose, each.decision) == (ERASURE, Decision.GIVEN)
+        ]
         if erased and doing.at < (due_at := max(erased) + LATE_MS):
             return Later(due_at)
-        return Done("forgotten", [self._change(doing, visitor, ERASURE, Decision.WITHDRAWN)])
+        messages = [self._change(doing, visitor, ERASURE, Decision.WITHDRAWN)]
+        site, cookie_id = visitor
+        if holds.of_visitors(connection, site, [cookie_id]):  # asked for since
+            messages.append(self._change(doing, visitor, RESTRICTION, Decision.GIVEN))
+        return Done("forgotten", messages)
 
     def _erased(self, doing: Doing, visitor: Visitor) -> Iterator[outbox.Message]:
         """Yield the changes of an erasure: what was sent to providers falls due by the first."""
