@@ -59,6 +59,10 @@ class Case:
     since: int = 0
     waits: list[tuple[str, str]] = field(default_factory=list)
 
+    def end(self) -> None:
+        """Be erased; what waited for the case is, too."""
+        self.state, self.waits = "ended", []
+
     def after(self, event: str) -> str | None:
         """Return the state after an event; None: it is refused."""
         moves = MOVES[self.service].get(self.state, {})
@@ -314,7 +318,7 @@ class Model:
             if case.claimed:
                 request.refused = True
             else:
-                case.state = "ended"
+                case.end()
         for list_ in {LISTS[case.service] for case in mine if case.service in LISTS}:
             self.unsubscribe(email or "", list_, request.name)
         if cookie is not None:
@@ -376,7 +380,7 @@ class Model:
                 if case.service in INTEREST and case.claimed:
                     request.refused = True
                 elif case.service in INTEREST:
-                    case.state = "ended"
+                    case.end()
             if any(case.service == "news" for case in mine):
                 self.unsubscribe(request.email or "", "news", request.name)
             self._decide(request, ("statistics",), "objected")

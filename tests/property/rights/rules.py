@@ -181,6 +181,15 @@ class Run:
             said += ", confirmed"
         return said
 
+    def ask_of_visitor(self, right: Right) -> None:
+        """Have one visitor ask, by their cookie alone."""
+        name, cookie, ground = self._name("r"), COOKIES[0], GROUNDS[right][0]
+        self.model.now = self.world.now
+        of = asked(right, None, cookie, token=f"t-{name}", ground=ground)
+        self.world.ask(name, of, "")
+        self.model.ask(Request(name, right, None, cookie, self.world.now, ground))
+        self._confirm(name, "cookie")
+
     def _confirm(self, name: str, by: str) -> None:
         self.world.say(name, "confirmed", by)
         self.model.confirm(name, by)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from privacy.rights.request import Right
+from tests.property.rights.model import HOUR_MS
 from tests.property.rights.rules import Run
 from tests.property.rights.world import Store
 
@@ -34,6 +36,19 @@ def test_everything_is_as_a_small_model_has_it(store: Store, half: int) -> None:
             wrong = run.step()
             assert not wrong, _said(seed, run, wrong)
         assert not (wrong := run.end()), _said(seed, run, wrong)
+
+
+@pytest.mark.parametrize("then", [Right.ERASURE, Right.RESTRICTION])
+def test_what_is_asked_after_an_erasure_outlasts_its_end(store: Store, then: Right) -> None:
+    """A few hours later, of the same visitor: what seeds come to rarely."""
+    run = Run(store, 0)
+    for right, hours in ((Right.ERASURE, 10), (then, 16), (None, 16)):
+        if right is not None:
+            run.ask_of_visitor(right)
+        run.world.drain()
+        assert not run.comparer.differences()
+        run.world.now += hours * HOUR_MS
+    assert not run.end()
 
 
 def _said(seed: int, run: Run, wrong: list[str]) -> str:
