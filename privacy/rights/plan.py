@@ -183,8 +183,10 @@ def _erasure(asked: Asked, held: Held, policy: Policy) -> Steps:
     for case in held.cases:
         if reason := _kept(case, policy, objected=objected):
             refused.append(Refused(case.service, reason))
-        else:
-            yield from _end(case)
+            continue
+        if case.held is not None:  # or its holders would keep it
+            yield from _demand(Act.DEMAND_LIFT, [case], policy)
+        yield from _end(case)
     yield from refused
     yield from (Command(Act.UNSUBSCRIBE, each) for each in _left(held, policy, objected=objected))
     if held.visitor:

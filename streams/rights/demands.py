@@ -71,7 +71,8 @@ class DemandActs:
         """
         case_id = doing.command.target
         case = cases.locked(connection, [case_id]).get(case_id)
-        if case is None or case.state is CaseState.ENDED:
+        # What waited may have ended a case that is no longer held: its holders may erase it now.
+        if case is None or (case.state is CaseState.ENDED and kind is not Kind.LIFT):
             return Done("was over already")
         holders = self._policy.holders_of(case.service)
         if not holders:

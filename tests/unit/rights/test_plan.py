@@ -132,6 +132,31 @@ def test_what_is_erased_is_under_no_restriction_afterwards(policy: Policy, held:
     assert Act.LIFT_SUBJECT not in _acts(plan(asked, kept, policy))
 
 
+def test_holders_of_what_is_erased_under_a_restriction_may_erase_it(
+    policy: Policy, held: Held
+) -> None:
+    cases = [replace(each, held="request-1") for each in held.cases]
+    asked = _asked(Right.ERASURE, Ground.UNLAWFUL)
+    found = plan(asked, replace(held, restricted=True, cases=cases), policy)
+    lifted = _targets(found, Act.DEMAND_LIFT)
+    assert lifted == [each.case_id for each in cases if policy.holders_of(each.service)]
+    assert lifted
+
+
+def test_a_service_that_goes_on_in_spite_of_an_objection_keeps_its_list(
+    policy: Policy, held: Held
+) -> None:
+    assert policy.rights is not None
+    rights = policy.rights.model_copy(update={"compelling": {"club": "It must go on."}})
+    going_on = policy.model_copy(update={"rights": rights})
+    for right, ground in (
+        (Right.OBJECTION, Ground.LEGITIMATE_INTEREST),
+        (Right.ERASURE, Ground.OBJECTED),
+    ):
+        found = plan(_asked(right, ground), held, going_on)
+        assert "club" not in _targets(found, Act.UNSUBSCRIBE)
+
+
 @pytest.mark.parametrize("ground", GROUNDS[Right.RESTRICTION])
 def test_restriction_holds_both_and_tells_holders(
     policy: Policy, held: Held, ground: Ground
