@@ -188,7 +188,7 @@ class Office(Company):
     def answered(self, ask: Ask, request_id: str, link: str = "") -> Answered:
         """Wait for an answer, fetch its file if there is one, once, and return both."""
         shown = until(
-            lambda: found if (found := self.shown(request_id))["answered_at"] else None,
+            lambda: found if _is_answered(found := self.shown(request_id)) else None,
             lambda: f"an answer to {ask.right}: {self.shown(request_id)}",
         )
         done = Answered(request_id, link, shown["verdict"], shown["refused"], shown["steps"])
@@ -248,11 +248,16 @@ class Office(Company):
         """Return what the command shows of a request; of one that has not come, no state."""
         with self.ledger.reading() as connection:
             if requests.get(connection, request_id) is None:
-                return {"state": None, "answered_at": None, "steps": []}
+                return {"state": None, "steps": []}
         shown: dict[str, Any] = json.loads(
             self.lethe("requests", "show", request_id, "--format", "json")
         )
         return shown
+
+
+def _is_answered(shown: Mapping[str, Any]) -> bool:
+    """Tell whether the answer went out: of an erasure, something is still done after it."""
+    return any(each["act"] == "answer" and each["done_at"] for each in shown["steps"])
 
 
 def _options(more: Mapping[str, Any]) -> list[str]:
