@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from privacy.certificate import Outcome
 from sinks.ledger import keys
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One demand, of one case. ``sealed`` is what a correction says, under the demand's key."""
+    """One demand, of one case."""
 
     demand_id: str
     request_id: str
@@ -40,8 +40,6 @@ class Demand:
     holders: Sequence[str]
     requested_at: int
     deadline: int
-    sealed: bytes | None = field(default=None, repr=False)
-    announced_at: int | None = None
     completed_at: int | None = None
     shredded_at: int | None = None
 
@@ -62,17 +60,6 @@ def add(connection: Connection, new: Sequence[Demand]) -> None:
     if new:
         kept = insert(connection, demands).on_conflict_do_nothing()
         connection.execute(kept, [asdict(each) for each in new])
-
-
-def to_announce(connection: Connection, limit: int) -> list[Demand]:
-    """Return up to ``limit`` demands that the broker may not know of, the oldest first."""
-    where = demands.c.announced_at.is_(None)
-    return _demands(connection, where, order=demands.c.requested_at, limit=limit)
-
-
-def announced(connection: Connection, demand_ids: Collection[str], at: int) -> None:
-    """Note that the broker has them."""
-    _note(connection, demand_ids, "announced_at", at)
 
 
 def asked(connection: Connection, demand_ids: Collection[str]) -> dict[str, Demand]:
@@ -118,17 +105,6 @@ def missing(demand: Demand, said: Sequence[HolderAnswer]) -> list[str]:
     return [each for each in demand.holders if each not in done]
 
 
-def open_of(connection: Connection, request_ids: Collection[str]) -> dict[str, int]:
-    """Return how many demands of each request are not complete."""
-    query = (
-        select(demands.c.request_id, func.count().label("many"))
-        .where(demands.c.request_id.in_(request_ids), demands.c.completed_at.is_(None))
-        .group_by(demands.c.request_id)
-    )
-    found = {row.request_id: row.many for row in connection.execute(query)}
-    return dict.fromkeys(request_ids, 0) | found
-
-
 def late(connection: Connection, at: int) -> list[Late]:
     """Return which holders are waited for past deadlines, by name."""
     theirs = demand_answers.c.demand_id == demands.c.demand_id, demand_answers.c.outcome.in_(DONE)
@@ -157,22 +133,23 @@ def answers_of(
     return found
 
 
-def to_shred(connection: Connection, before: int, limit: int = 1_000) -> list[str]:
+def to_shred(connection: Connection, before: int, lapsed: int, limit: int = 1_000) -> list[str]:
     """Return demands that were completed before a time, of requests that are answered.
 
-    Their keys and contents are still there.
+    Also those that were asked for before ``lapsed``, and that no holder can read any more. Their
+    keys and contents are still there.
     """
-    query = (
-        select(demands.c.demand_id)
-        .join(requests, requests.c.request_id == demands.c.request_id)
-        .where(
-            demands.c.completed_at < before,
-            demands.c.completed_at.is_not(None),
-            demands.c.shredded_at.is_(None),
-            requests.c.answered_at.is_not(None),
-        )
+    answered = (
+        select(requests.c.request_id)
+        .where(requests.c.request_id == demands.c.request_id, requests.c.answered_at.is_not(None))
+        .exists()
     )
-    return list(connection.scalars(query.order_by(demands.c.completed_at).limit(limit)))
+    # Each way with all that is asked, so that each has its index.
+    kept = demands.c.shredded_at.is_(None)
+    done = (kept, demands.c.completed_at.is_not(None), demands.c.completed_at < before, answered)
+    late = (kept, demands.c.completed_at.is_(None), demands.c.requested_at < lapsed)
+    query = select(demands.c.demand_id).where(or_(and_(*done), and_(*late)))
+    return list(connection.scalars(query.limit(limit)))
 
 
 def shred(connection: Connection, demand_ids: Collection[str], at: int) -> None:
@@ -180,7 +157,7 @@ def shred(connection: Connection, demand_ids: Collection[str], at: int) -> None:
     if demand_ids:
         keys.shred(connection, demand_ids)
         some = demands.c.demand_id.in_(demand_ids)
-        connection.execute(update(demands).where(some).values(sealed=None, shredded_at=at))
+        connection.execute(update(demands).where(some).values(shredded_at=at))
         theirs = demand_answers.c.demand_id.in_(demand_ids)
         connection.execute(update(demand_answers).where(theirs).values(content=None))
 

@@ -334,8 +334,6 @@ demands = Table(
     _must("holders", JSON),
     _must("requested_at", BigInteger),
     _must("deadline", BigInteger),
-    Column("sealed", LargeBinary),
-    Column("announced_at", BigInteger),
     Column("completed_at", BigInteger),
     Column("shredded_at", BigInteger),
 )

@@ -16,10 +16,13 @@ from privacy.rights.plan import RefusalReason, refuse
 from sinks.ledger import answers, demands, requests
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.requests import State
+from streams.deletion.certify import gone_hours
 from streams.rights.lane import HOUR_MS, MONTH_MS
 from streams.rights.plans import keep
 
 AT_ONCE = 500
+# For as long as a holder that is late can read what was asked: then its key is of no use.
+DEMANDED_MS = gone_hours("corrections") * HOUR_MS
 TAKING_MS = 5_000  # for the transaction that takes an answer, and between two machines' clocks
 
 _log = structlog.get_logger()
@@ -46,7 +49,7 @@ class Closing:
         with self._ledger.reading() as connection:  # most of the time there is nothing
             unconfirmed = requests.unconfirmed(connection, at, AT_ONCE)
             over = requests.to_shred(connection, at - self._letter_ms, AT_ONCE)
-            demanded = demands.to_shred(connection, at - self._letter_ms, AT_ONCE)
+            demanded = demands.to_shred(connection, at - self._letter_ms, at - DEMANDED_MS, AT_ONCE)
             taken = answers.taken_since(connection, self._scrubbed_at - TAKING_MS)
         with self._ledger.transaction() as connection:
             for each in requests.lock(connection, unconfirmed).values():

@@ -21,7 +21,7 @@ from privacy.rights.request import Asked
 from privacy.tracking import DAY_MS
 from sinks.clickhouse.visitors import VisitorFacts, hashes
 from sinks.keys.demands import open_held
-from sinks.keys.seal import unseal
+from sinks.keys.seal import NotSealedError, unseal
 from sinks.keys.vault import AT_ONCE, Vault
 from sinks.ledger import (
     cases,
@@ -250,10 +250,17 @@ class Copier:
             for holder in demand.holders:
                 of = {"holder": holder, "service": demand.service, "case_id": demand.case_id}
                 answer = answered.get(holder)
-                yield of | {"outcome": "no answer yet" if answer is None else answer.outcome.value}
-                if answer is not None and answer.content is not None:
-                    for field, value in open_held(opened[name], name, answer.content).items():
-                        yield of | {"field": field, "value": _plain(value)}
+                if answer is None:
+                    yield of | {"outcome": "no answer yet"}
+                    continue
+                try:
+                    content = answer.content
+                    held = {} if content is None else open_held(opened[name], name, content)
+                except NotSealedError:  # the others' answers are given all the same
+                    yield of | {"outcome": "answer cannot be read"}
+                    continue
+                yield of | {"outcome": answer.outcome.value}
+                yield from (of | {"field": each, "value": _plain(held[each])} for each in held)
 
 
 def when(at: int) -> str:

@@ -110,7 +110,6 @@ class DemandActs:
             holders=list(holders),
             requested_at=doing.at,
             deadline=doing.at + hours * HOUR_MS,
-            announced_at=doing.at,
         )
 
     def _message(self, demand: Demand, content: Mapping[str, Any]) -> Message:

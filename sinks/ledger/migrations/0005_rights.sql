@@ -104,22 +104,20 @@ CREATE TABLE demands (
     holders JSON NOT NULL,
     requested_at BIGINT NOT NULL,
     deadline BIGINT NOT NULL,
-    sealed $bytes,
-    announced_at BIGINT,
     completed_at BIGINT,
     shredded_at BIGINT
 );
 
 CREATE INDEX demands_request ON demands (request_id);
 
-CREATE INDEX demands_to_announce ON demands (requested_at)
-WHERE announced_at IS NULL;
-
 CREATE INDEX demands_open ON demands (deadline)
 WHERE completed_at IS NULL;
 
 CREATE INDEX demands_to_shred ON demands (completed_at)
 WHERE completed_at IS NOT NULL AND shredded_at IS NULL;
+
+CREATE INDEX demands_to_lapse ON demands (requested_at)
+WHERE completed_at IS NULL AND shredded_at IS NULL;
 
 CREATE TABLE demand_answers (
     demand_id TEXT NOT NULL,

@@ -13,7 +13,7 @@ from sinks.ledger.ledger import Ledger
 from sinks.ledger.requests import Request, State
 from sinks.ledger.tables import case_keys
 
-DEMAND = Demand("d-1", "r-1", Kind.EXPORT, "c-1", "gala", ["crm", "mail"], 1_000, 5_000, b"sealed")
+DEMAND = Demand("d-1", "r-1", Kind.EXPORT, "c-1", "gala", ["crm", "mail"], 1_000, 5_000)
 CONTENT = b"what the holder holds, sealed"
 
 
@@ -36,17 +36,12 @@ def complete(ledger: Ledger, at: int = 3_000) -> Sequence[str]:
         return demands.complete(connection, ["d-1", "d-9"], at)
 
 
-def test_demands_are_kept_once_and_announced_oldest_first(ledger: Ledger) -> None:
+def test_demands_are_kept_once_the_oldest_first(ledger: Ledger) -> None:
     first, second = add(ledger, "d-1", "d-2")
     with ledger.transaction() as connection:
         demands.add(connection, [replace(first, kind=Kind.HOLD)])
         demands.add(connection, [])
-        assert demands.to_announce(connection, 9) == [second, first]
-        assert demands.to_announce(connection, 1) == [second]
-        demands.announced(connection, ["d-2"], 2_000)
-        demands.announced(connection, ["d-2"], 9_000)
-        assert demands.to_announce(connection, 9) == [first]
-        known = {"d-1": first, "d-2": replace(second, announced_at=2_000)}
+        known = {"d-1": first, "d-2": second}
         assert demands.asked(connection, ["d-1", "d-2", "d-9"]) == known
         assert demands.of_request(connection, "r-1") == [known["d-2"], first]
 
@@ -59,14 +54,12 @@ def test_one_is_complete_when_every_holder_has_done_its_part(ledger: Ledger) -> 
     receive(ledger, "stranger", Outcome.DONE, 2_000, None)
     assert complete(ledger) == []
     with ledger.reading() as connection:
-        assert demands.open_of(connection, ["r-1", "r-9"]) == {"r-1": 1, "r-9": 0}
         assert demands.late(connection, 5_000) == []
         assert demands.late(connection, 5_001) == [Late("mail", 1, 5_000)]
     receive(ledger, "mail", Outcome.NOTHING_HELD, 2_500, None)
     assert complete(ledger) == ["d-1"]
     assert complete(ledger, 9_000) == []
     with ledger.reading() as connection:
-        assert demands.open_of(connection, ["r-1"]) == {"r-1": 0}
         assert demands.late(connection, 9_000) == []
         (kept,) = demands.of_request(connection, "r-1")
     assert kept.completed_at == 3_000
@@ -110,16 +103,22 @@ def test_when_all_is_said_keys_and_contents_go_and_nothing_else(ledger: Ledger) 
     with ledger.transaction() as connection:
         connection.execute(insert(case_keys), rows)
         requests.add(connection, asked)
-        assert demands.to_shred(connection, 4_000) == [], "the answer is still to be made of it"
+        assert demands.to_shred(connection, 4_000, 0) == [], "the answer is still to be made of it"
         requests.answered(connection, ["r-1"], 3_500)
-        assert demands.to_shred(connection, 3_000) == []
-        assert demands.to_shred(connection, 4_000) == ["d-1"]
+        assert demands.to_shred(connection, 3_000, 0) == []
+        assert demands.to_shred(connection, 4_000, 0) == ["d-1"]
         demands.shred(connection, ["d-1"], 4_000)
-        assert demands.to_shred(connection, 9_000) == []
+        assert demands.to_shred(connection, 9_000, 0) == []
         assert set(connection.scalars(select(case_keys.c.case_id))) == {"d-2"}
         assert set(keys.owners_of(connection, ["d-1", "d-2"])) == {"d-2"}
         said = demands.answers_of(connection, ["d-1"])["d-1"]
         assert [(each.outcome, each.content) for each in said] == [(Outcome.DONE, None)] * 2
         kept = demands.asked(connection, ["d-1", "d-2"])
-    assert (kept["d-1"].sealed, kept["d-1"].shredded_at) == (None, 4_000)
-    assert kept["d-2"].sealed == b"sealed"
+    assert (kept["d-1"].shredded_at, kept["d-2"].shredded_at) == (4_000, None)
+
+
+def test_what_no_holder_can_read_any_more_is_shredded(ledger: Ledger) -> None:
+    (asked,) = add(ledger, "d-1")
+    with ledger.reading() as connection:
+        assert demands.to_shred(connection, 9_000, asked.requested_at) == []
+        assert demands.to_shred(connection, 9_000, asked.requested_at + 1) == ["d-1"]

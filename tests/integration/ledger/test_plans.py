@@ -21,7 +21,6 @@ from sinks.ledger import (
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.tables import METADATA
 
-FEW = "INDEX demands_to_announce"  # of what is open alone
 IDS = ["a", "b"]
 ASKED: dict[str, Callable[[Connection], Any]] = {
     "requests.get": lambda c: requests.get(c, "r"),
@@ -48,13 +47,11 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "holds.release_cases": lambda c: holds.release_cases(c, "r"),
     "holds.defer": lambda c: holds.defer(c, "c", {"event_id": "e"}),
     "holds.forget_deferred": lambda c: holds.forget_deferred(c, IDS),
-    "demands.to_announce": lambda c: demands.to_announce(c, 200),
     "demands.complete": lambda c: demands.complete(c, IDS, 1),
     "demands.answers_of": lambda c: demands.answers_of(c, IDS),
-    "demands.open_of": lambda c: demands.open_of(c, IDS),
     "demands.late": lambda c: demands.late(c, 1),
     "demands.of_request": lambda c: demands.of_request(c, "r"),
-    "demands.to_shred": lambda c: demands.to_shred(c, 1),
+    "demands.to_shred": lambda c: demands.to_shred(c, 1, 1),
     "demands.shred": lambda c: demands.shred(c, IDS, 1),
     "answers.take": lambda c: answers.take(c, "a", 1),
     "answers.taken_since": lambda c: answers.taken_since(c, 1),
@@ -87,12 +84,9 @@ def plans(connection: Connection, ask: Callable[[Connection], Any]) -> list[str]
 
 
 def scans(steps: list[str]) -> list[str]:
-    """Return those that look at a whole table, or at a whole index that is not of a few rows."""
+    """Return those that look at a whole table, or at a whole index."""
     return [
-        step
-        for step in steps
-        if step.startswith(tuple(f"SCAN {name}" for name in METADATA.tables))
-        and not step.endswith(FEW)
+        step for step in steps if step.startswith(tuple(f"SCAN {name}" for name in METADATA.tables))
     ]
 
 
