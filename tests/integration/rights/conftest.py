@@ -48,7 +48,10 @@ def office(settings_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _settings(settings: Settings, folder: Path, standins: StandIns, url: str) -> Settings:
-    made = of_company(with_standins(settings, standins.url), folder, _policy(folder, url))
+    # A machine that does much else does not keep a dispatcher from looking for so long.
+    patient = settings.ads.model_copy(update={"lease_seconds": 10.0})
+    there = with_standins(settings.model_copy(update={"ads": patient}), standins.url)
+    made = of_company(there, folder, _policy(folder, url))
     _own_secrets(settings.secrets, made.secrets)
     with connect(made.clickhouse, "admin", made.secrets) as admin:
         admin.create_database()

@@ -21,7 +21,7 @@ from streams.settings import Settings
 from tests.integration.company import Company, until
 
 PARTS = (
-    "anonymise", "load", "consent", "route", "deliver", "settle", "profiles",
+    "anonymise", "load", "consent", "route", "settle", "profiles",
     "cases", "closures", "delete", "receipts", "requests", "rights", "visitor-facts",
 )  # fmt: skip
 NOTICE = {"notice_id": "banner", "notice_version": "7"}
@@ -87,6 +87,7 @@ class Office(Company):
         self.collect()
         self.serve_keys()
         self.work("worker", *PARTS)
+        self.work("deliver", "deliver")  # which is killed alone when it is late
         self.hold(*self.policy.holders)
         assert self.policy.rights is not None
         department = self.policy.rights.department

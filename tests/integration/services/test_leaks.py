@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy import select
 from lethe.audit import Findings, search
 from lethe.local.engines import Engines
 from sinks.ledger import tables
+from tests.words import Words, spellings
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
@@ -32,25 +33,6 @@ ENDS = {
     "application": "withdrawn", "survey": "withdrawn", "feedback": "answered",
     "subscription": "unsubscribed",
 }  # fmt: skip
-
-
-class Words:
-    """Bytes to look for, by number."""
-
-    def __init__(self, words: Iterable[bytes]) -> None:
-        self._words = list(words)
-
-    def found_in(self, data: bytes) -> set[int]:
-        data = data.rstrip(b"\x00")  # Kafka's indexes are mostly nothing
-        return {number for number, each in enumerate(self._words) if each in data}
-
-
-def spellings(text: str) -> list[bytes]:
-    """Return a text as it may be written: plainly, wide, and in base64 wherever it begins."""
-    plain = text.encode()
-    # Three bytes are four letters, wherever in the text the first of three lies.
-    threes = [plain[at : len(plain) - (len(plain) - at) % 3] for at in range(3)]
-    return [plain, text.encode("utf-16-le"), text.encode("utf-16-be"), *map(b64encode, threes)]
 
 
 def test_a_text_is_found_in_each_spelling() -> None:
