@@ -103,8 +103,8 @@ def record(
             del row["effective_at"]
         connection.execute(insert(consent_changes), rows)
     if taken:
-        connection.execute(
-            insert(withdrawals),
+        connection.execute(  # also one whose visitor is forgotten is settled once
+            upsert.insert(connection, withdrawals).on_conflict_do_nothing(),
             [
                 {
                     "partition": each.partition,

@@ -6,7 +6,7 @@ LETHE_MODEL_SEED  the first seed, to see a failure again; each run has the next 
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -32,10 +32,12 @@ def test_everything_is_as_a_small_model_has_it(store: Store, half: int) -> None:
     first = secrets.randbelow(2**32) if SEED is None else int(SEED)
     for seed in range(first + half, first + RUNS, 2):
         run = Run(store, seed)
-        for _ in range(STEPS):
-            wrong = run.step()
-            assert not wrong, _said(seed, run, wrong)
-        assert not (wrong := run.end()), _said(seed, run, wrong)
+        try:
+            wrong = next(filter(None, (run.step() for _ in range(STEPS))), ()) or run.end()
+        except Exception as error:
+            error.add_note(_said(seed, run, ()))
+            raise
+        assert not wrong, _said(seed, run, wrong)
 
 
 @pytest.mark.parametrize("then", [Right.ERASURE, Right.RESTRICTION])
@@ -51,6 +53,6 @@ def test_what_is_asked_after_an_erasure_outlasts_its_end(store: Store, then: Rig
     assert not run.end()
 
 
-def _said(seed: int, run: Run, wrong: list[str]) -> str:
+def _said(seed: int, run: Run, wrong: Sequence[str]) -> str:
     """Return how to see it again, what happened and what is wrong."""
     return "\n".join([f"LETHE_MODEL_SEED={seed} LETHE_MODEL_RUNS=1", *run.told, "wrong:", *wrong])

@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +317,7 @@ class Life:
             ledger, world.signer, controller="Example Trading", policy="test", clock=clock
         )
         self._stop = threading.Event()
-        self._shredded_at = -1
+        self._idle: dict[Callable[[], bool], tuple[int, int]] = {}
         letters = Letters(POLICY, "letters", lambda: LINKS)
 
         def ends() -> dict[str, Any]:
@@ -368,6 +369,9 @@ class Life:
         )  # fmt: skip
         self._facts = FactsLoop(ledger, world.memory, world.salts, clock)  # type: ignore[arg-type]
         self._closing = Closing(POLICY, ledger, clock)
+        self._parts = (
+            self._close_cases, self._engine.turn, self._shredder.turn, self._facts.turn,
+        )  # fmt: skip
 
     def _consumer(self) -> Consumer:
         self._consumers.append(Consumer(self._world.broker, self._stop.set))
@@ -377,11 +381,8 @@ class Life:
         """Have the parts work, in any order, and tell whether any had something to do."""
         first, self._first = self._first, False
         parts: list[Callable[[], bool]] = [
-            *(lambda lane=lane, at=at: self._read(lane, at) for at, lane in enumerate(self._lanes)),
-            self._close_cases,
-            self._engine.turn,
-            self._shred,
-            self._facts.turn,
+            *(partial(self._read, lane, at) for at, lane in enumerate(self._lanes)),
+            *(partial(self._changed, each) for each in self._parts),
         ]
         self._world.rng.shuffle(parts)
         busy = [part() for part in parts]
@@ -403,14 +404,14 @@ class Life:
         lane.run(self._stop)
         return True
 
-    def _shred(self) -> bool:
-        """Look for deletions, unless the ledger is as it was when there were none."""
-        points = self._world.points
-        if self._shredded_at == points.transactions:
+    def _changed(self, part: Callable[[], bool]) -> bool:
+        """Run a part, unless all is as it was when it had nothing to do."""
+        world = self._world
+        if self._idle.get(part) == (world.points.transactions, world.now):
             return False
-        if self._shredder.turn():
+        if part():
             return True
-        self._shredded_at = points.transactions
+        self._idle[part] = world.points.transactions, world.now
         return False
 
     def _close_cases(self) -> bool:
