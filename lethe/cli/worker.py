@@ -21,10 +21,9 @@ def worker(
     topics of ad providers), deliver (sends them), settle (lets withdrawals be effective; wanted on
     every host with deliver). With services in it: cases (forms and service events), closures (whole
     groups, cases in due time), delete (shreds what is over), receipts (of holders outside), overdue
-    (alerts). With [rights]: requests (what people ask), rights (plans it and does it), visitor-facts
-    (in ClickHouse). With [profiles]: profiles, profiles-upkeep.
-    Several workers share the partitions. Metrics: http://127.0.0.1:9464/metrics (setting
-    metrics_port).
+    (alerts). With [rights]: requests (what people ask), rights (plans it and does it),
+    visitor-facts (in ClickHouse). With [profiles]: profiles, profiles-upkeep. Several workers share
+    the partitions. Metrics: http://127.0.0.1:9464/metrics (setting metrics_port).
 
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """

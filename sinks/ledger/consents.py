@@ -139,13 +139,15 @@ def deny(
     if after is not before:
         _put(connection, {(site, visitor): after})
         connection.execute(
-            insert(withdrawals).values(
+            upsert.insert(connection, withdrawals)
+            .values(
                 partition=partition,
                 offset=offset,
                 recorded_at=recorded_at,
                 site=site,
                 visitor=visitor,
             )
+            .on_conflict_do_nothing()
         )
     return after
 
