@@ -3,7 +3,7 @@
 import threading
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,12 +24,14 @@ from streams.cases.records import text_of
 from streams.cases.transitions import Transitions
 from streams.rights.cases import CaseActs
 from streams.rights.closing import Closing
-from streams.rights.doing import Handlers, Outsides
 from streams.rights.engine import Engine
 from streams.rights.gather import Gatherer
 from streams.rights.lane import RequestsLane
 from streams.rights.letters import Letters
 from streams.rights.records import asked_record, said_record
+
+if TYPE_CHECKING:
+    from streams.rights.doing import Handlers, Outsides
 
 NOW = 1_795_000_000_000
 SITE = "shop.example"

@@ -15,6 +15,7 @@ from sinks.ledger import cases, deletion, holds, suppressed, tables, unsubscribe
 from sinks.ledger.holds import Hold, Kind
 from sinks.ledger.outbox import Message
 from sinks.ledger.requests import State
+from streams.rights import engine
 from streams.rights.doing import Doing, Done, Later
 from streams.rights.engine import LEASE_MS
 
@@ -151,8 +152,6 @@ def test_no_error_is_told_with_its_own_words(
 def test_what_cannot_be_planned_holds_up_nobody_else(
     desk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from streams.rights import engine
-
     ask_erasure(desk, "r-1")
     ask_erasure(desk, "r-2", "bob@example.com")
     planned = engine.plan
@@ -199,14 +198,14 @@ def test_nothing_is_done_behind_a_letter_that_the_broker_has_not(desk: Any) -> N
         def stored(self) -> None:
             raise Crash
 
-    engine = desk.engine(Away())
+    working = desk.engine(Away())
     for _ in range(3):
         with pytest.raises(Crash):
-            engine.turn()
+            working.turn()
         desk.now += MINUTE_MS
     # Even if somebody else publishes meanwhile, and this one only works:
-    engine.publish = lambda: None
-    engine.turn()
+    working.publish = lambda: None
+    working.turn()
     assert not lifted
     desk.now += MINUTE_MS
     desk.work()
@@ -263,6 +262,23 @@ def test_who_dies_outside_is_followed_when_the_lease_is_over(desk: Any) -> None:
     desk.now += LEASE_MS
     desk.work()
     assert desk.get("r").state is State.ANSWERED
+
+
+def test_who_outlives_their_lease_outside_says_nothing_more(desk: Any) -> None:
+    ask_erasure(desk)
+    calls = itertools.count()
+
+    def outside(_: Doing) -> Done:
+        if next(calls) == 0:  # it takes so long that another engine takes over, and is done
+            desk.now += LEASE_MS
+            desk.work()
+            assert desk.get("r").state is State.ANSWERED
+        return Done("done outside", [Message("elsewhere", b"k", b"v")])
+
+    desk.outside[Act.CERTIFY] = outside
+    desk.work()
+    assert desk.broker.values("elsewhere") == [b"v"]
+    assert desk.get("r").due_at is None
 
 
 @pytest.mark.parametrize("at", range(POINTS))
