@@ -5,23 +5,17 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 from sqlalchemy import select
 
 from lethe.audit import Findings, search
 from lethe.local.engines import Engines
 from sinks.ledger import tables
+from tests.integration.topics import configure
 from tests.words import Words, spellings
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
@@ -148,7 +142,7 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
     partitions = {Path(path).parent.name for path, *_ in search(broker, copies).hits}
     assert {each.rpartition("-")[0] for each in partitions} == {*compacted, submissions}
     within = {"segment.ms": 1_000, "max.compaction.lag.ms": 1_000, "delete.retention.ms": 100}
-    shorten(
+    configure(
         company.settings.kafka.bootstrap,
         dict.fromkeys(compacted, within) | {submissions: {"segment.ms": 1_000, "retention.ms": 1}},
     )
@@ -161,24 +155,3 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
         lambda: not search(broker, copies).hits,
         lambda: f"sealed copies to go: {sorted(search(broker, copies).hits)}",
     )
-
-
-def shorten(bootstrap: str, wanted: Mapping[str, Mapping[str, int]]) -> None:
-    """Give topics bounds of seconds."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    to = AlterConfigOpType.SET
-    asked = admin.incremental_alter_configs(
-        [
-            ConfigResource(
-                ResourceType.TOPIC,
-                topic,
-                incremental_configs=[
-                    ConfigEntry(name, str(value), incremental_operation=to)
-                    for name, value in config.items()
-                ],
-            )
-            for topic, config in wanted.items()
-        ]
-    )
-    for done in asked.values():
-        done.result(30)
