@@ -21,7 +21,7 @@ from schemas.codec import WireError, decode
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail to be sent. ``link`` is a path of the collector's, that is in the text as well.
+    """A mail to be sent. ``link`` is in the text as well: a path, if the policy has no ``url``.
 
     Address, subject, text and link are in no ``repr``.
     """

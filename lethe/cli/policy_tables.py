@@ -196,6 +196,7 @@ def _rights(it: RightsRules, policy: Policy) -> Iterator[Table]:
 
 def _terms(it: RightsRules, policy: Policy) -> Iterator[tuple[str, str]]:
     yield "answered by", policy.departments[it.department].title
+    yield "links in letters begin with", it.url or "what the mail system puts there"
     yield "a link confirms a request for", f"{it.link_hours} h"
     yield "an answer can be fetched for", f"{it.answer_days} days"
     yield "letters can be read for", f"{it.letter_hours} h"

@@ -28,6 +28,9 @@ class RightsRules(Part):
     """The terms on which requests are answered. Months of the law are not here: it sets them."""
 
     department: Name = Field(description="answers requests; with its token letters are read")
+    url: HttpsUrl | None = Field(
+        default=None, description="where people reach the collector: put before links in letters"
+    )
     link_hours: StrictInt = Field(
         default=72, ge=1, le=720, description="a link that confirms a request is good for"
     )

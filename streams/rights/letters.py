@@ -1,7 +1,8 @@
 """What the mail system sends to who asked: sealed with the request's key (S17, S21, S24).
 
 The words are the law's and the policy's (``privacy.rights.letters``). The link, in the text and as
-a field, is a path on the collector: the mail system knows under which name people reach that.
+a field, is the collector's as the policy says that people reach it; without that a path, before
+which the mail system puts the name.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ class Letters:
     ) -> Sequence[Message]:
         """Return the letter with the link that confirms a request until then. Times in ms."""
         token = confirm_token(self._links(), request.request_id, until // 1000)
-        link = CONFIRM_PATH.format(token)
+        link = self._link(CONFIRM_PATH, token)
         text = words.confirm(self._policy, asked.right, request.language, link=link, until=until)
         return self._sealed("confirm", text, request, asked, key, at=at, link=link)
 
@@ -91,7 +92,7 @@ class Letters:
         if file is not None and file.request_id != request.request_id:
             file = None  # of the restriction that an operator lifts by this request
         until = doing.at + self._rules.answer_days * DAY_MS if file is None else file.expires_at
-        link = "" if file is None else ANSWER_PATH.format(token)
+        link = "" if file is None else self._link(ANSWER_PATH, token)
         text = words.answered(
             self._policy,
             doing.asked.right,
@@ -109,6 +110,9 @@ class Letters:
         if file is None:
             answers.put_over(connection, _file(doing, text, until))
         return Done("answer to be fetched")
+
+    def _link(self, path: str, token: str) -> str:
+        return (self._rules.url or "").rstrip("/") + path.format(token)
 
     def _sealed(
         self,

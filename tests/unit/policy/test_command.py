@@ -94,7 +94,8 @@ def test_show_tells_what_a_profile_is_made_of(lethe: Lethe) -> None:
 
 def test_show_tells_who_answers_people_and_in_which_time(lethe: Lethe) -> None:
     shown = flat(lethe("show", "p.toml").stdout)
-    assert "answered by Sales a link confirms a request for 72 h" in shown
+    assert "answered by Sales links in letters begin with" in shown
+    assert "a link confirms a request for 72 h" in shown
     assert "a restriction is lifted 24 h after the notice" in shown
     assert "an objection does not end sample people would be harmed" in shown
     assert "other Another shop https://other.example/v1/portable US: an adequacy decision" in shown

@@ -51,6 +51,7 @@ title = "Care"
 contact = "care@www.example"
 [rights]
 department = "care"
+url = "https://collect.example/"
 most_per_month = 3
 [lists.news]
 title = "News"
