@@ -63,6 +63,7 @@ def _settings(settings: Settings, folder: Path, standins: StandIns, url: str) ->
 def _policy(folder: Path, url: str) -> Path:
     """Write the reference policy with no notice period, one provider, and where a controller is."""
     text = REFERENCE.read_text().replace("notice_hours = 24", "notice_hours = 0")
+    text = re.sub(r"(?m)^url = .*collect.*$", "", text)  # the letters' links are paths
     text = text.replace("https://other-shop.example/portable", url)
     text = re.sub(r"(?ms)^\[providers\.(?!meta\b).*?(?=^\[)", "", text)
     file = folder / "policy.toml"
