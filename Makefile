@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion lock setup chaos
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos
 
 setup: $(VENV)/ready
 
@@ -39,6 +39,9 @@ bench-ads: setup
 
 bench-deletion: setup
 	$(VENV)/bin/python -m bench.deletion
+
+bench-rights: setup
+	$(VENV)/bin/python -m bench.rights
 
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt

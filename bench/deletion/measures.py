@@ -41,7 +41,7 @@ def shred(pipeline: Pipeline, scale: float) -> Result:
     count = int(SHREDDED * scale)
     shredder = pipeline.shredder()
     for each in pipeline.fill("samples", WARM):
-        _end(pipeline, each)
+        end(pipeline, each)
     while shredder.turn():
         pass
     pipeline.fill("guests", count, GROUP)
@@ -135,7 +135,7 @@ def kept(pipeline: Pipeline, scale: float) -> Result:
         took, spent = [], []
         for case_id in [ids.pop() for _ in range(WARM + int(ONE_BY_ONE * scale))]:
             start, cpu = time.monotonic(), _cpu()
-            _end(pipeline, case_id)
+            end(pipeline, case_id)
             while shredder.turn():
                 pass
             took.append(time.monotonic() - start)
@@ -155,13 +155,17 @@ def _close(pipeline: Pipeline, count: int) -> None:
         closures.publish()
 
 
-def _end(pipeline: Pipeline, case_id: str) -> None:
-    """Apply a service event, as the cases lane does."""
-    event = Event(f"delivered-{case_id}", "samples", ServiceEvent.DELIVERED, case_id, None)
+def end(pipeline: Pipeline, *case_ids: str) -> None:
+    """Apply a service event to each, as the cases lane does."""
+    events = [
+        Event(f"delivered-{each}", "samples", ServiceEvent.DELIVERED, each, None)
+        for each in case_ids
+    ]
     with pipeline.ledger.transaction() as connection:
         work = Work(connection, pipeline.policy, pipeline.transitions, now())
-        work.load([], [event])
-        work.apply(event)
+        work.load([], events)
+        for event in events:
+            work.apply(event)
         work.flush()
 
 

@@ -61,9 +61,9 @@ def tables(copy: Copy) -> Iterator[tuple[Store, str]]:
     for store, rows in _all(copy):
         if rows:
             lines = _Lines()
-            writer = csv.writer(lines)
-            writer.writerow(columns(rows))
-            writer.writerows([_tame(row.get(name)) for name in columns(rows)] for row in rows)
+            writer, names = csv.writer(lines), columns(rows)
+            writer.writerow(names)
+            writer.writerows([_tame(row.get(name)) for name in names] for row in rows)
             yield store, "".join(lines)
 
 

@@ -146,7 +146,7 @@ class Company:
 
         def work() -> None:
             with worker:
-                while not self._stop.wait(0.05):
+                while not self._stop.wait(0.2):
                     worker.turn(handle)
 
         thread = threading.Thread(target=work, name=type(worker).__name__)

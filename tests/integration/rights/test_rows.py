@@ -225,9 +225,7 @@ def test_s23_a_withdrawal_ends_a_consent_and_leaves_its_history(office: Office) 
         until(lambda who=visitor: not may(office, who, "ads-audiences"), "the withdrawal")
         assert may(office, visitor, "recommendations")
         history = json.loads(
-            office.lethe(
-                "consent", "history", visitor, "--site", "shop.example", "--format", "json"
-            )
+            office.lethe("consent", "history", "shop.example", visitor, "--format", "json")
         )
         ours = [each for each in history if each["purpose"] == "ads-audiences"]
         assert [each["decision"] for each in ours] == ["given", "withdrawn"]
