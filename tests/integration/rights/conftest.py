@@ -57,6 +57,8 @@ def _settings(settings: Settings, folder: Path, standins: StandIns, url: str) ->
         admin.create_database()
         admin.execute(f"DROP DATABASE {made.clickhouse.database} SYNC")
         list(Migrations(admin, facts_hours=made.statistics.facts_hours).apply())
+        for table in ("facts", "facts_held"):  # what was deleted is gone at once
+            admin.execute(f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 0")
     return made
 
 

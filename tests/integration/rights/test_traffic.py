@@ -225,8 +225,11 @@ def a_day_later(office: Office, request_id: str) -> None:
             .where(tables.requests.c.request_id == request_id)
             .values(due_at=0)
         )
+        changed = tables.consent_changes
+        connection.execute(update(changed).values(occurred_at=changed.c.occurred_at - 2 * LATE_MS))
         asked = tables.visitor_facts
-        connection.execute(update(asked).values(done_at=asked.c.done_at - 2 * LATE_MS))
+        ago = {name: asked.c[name] - 2 * LATE_MS for name in ("asked_at", "done_at")}
+        connection.execute(update(asked).values(ago))
     until(
         lambda: all(each["done_at"] for each in office.shown(request_id)["steps"]),
         lambda: f"the visitor to be forgotten: {office.shown(request_id)}",
