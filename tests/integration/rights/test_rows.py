@@ -14,9 +14,9 @@ from privacy.certificate import canonical
 from privacy.rights.request import GROUNDS, Right
 from sinks.signing import verify
 from tests.integration.company import until
-from tests.integration.rights.office import BOTH, Ask, Office, Way
+from tests.integration.rights.office import BOTH, ON_KAFKA, Ask, Office, Way
 
-pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
+pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, ON_KAFKA]
 
 
 def sample(office: Office, email: str, **fields: Any) -> str:

@@ -4,11 +4,8 @@ Deletions go on where they were left; what is not to be deleted stays. For Apach
 groups of the embedded broker may wait for ever for a member that was killed.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -17,20 +14,12 @@ from privacy.certificate import canonical
 from privacy.lifecycle import CaseState
 from sinks.ledger import cases, deletion, tables
 from sinks.signing import Signer, verify
+from tests.integration.killing import Kill, Point, killing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
 ROUNDS = 2
 LOOPS = {"cases", "closures", "delete", "receipts"}
-
-
-class Point(NamedTuple):
-    """A call that is not survived; ``nth`` of the process."""
-
-    where: str
-    when: str = "after"
-    nth: int = 1
-
 
 POINTS = {
     "closures": [
@@ -82,30 +71,14 @@ def staffed(idle_company: Any) -> Any:
 
 
 @pytest.fixture
-def kill(staffed: Any) -> Iterator[Callable[[str, Point], int]]:
-    """Run a loop until it is killed at a point; return how it ended."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("crash.py"))],
-        env=staffed.settings.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def run(loop: str, point: Point) -> int:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(f"{loop} {point.where} {point.when} {point.nth}\n")
-        process.stdin.flush()
-        return int(process.stdout.readline())
-
-    yield run
-    process.communicate(timeout=60)
+def kill(staffed: Any) -> Iterator[Kill]:
+    with killing(staffed.settings) as ready:
+        yield ready
 
 
 @pytest.mark.parametrize("loop", POINTS)
 def test_s3_a_kill_at_any_step_costs_nothing(
-    staffed: Any, kill: Callable[[str, Point], int], eventually: Callable[..., Any], loop: str
+    staffed: Any, kill: Kill, eventually: Callable[..., Any], loop: str
 ) -> None:
     staffed.work("others", *LOOPS - {loop})
     gone, applied, kept = [], [], {}

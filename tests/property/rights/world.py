@@ -66,7 +66,7 @@ SUBJECT_KEY = bytes(32)
 HOLDER = "crm"
 SOON_MS = 5_000
 UPKEEP_MS = 10_000
-TURNS = 60  # of a drain; more is a loop that does not end
+TURNS = 600  # of a drain; more is a loop that does not end
 
 
 class Store:

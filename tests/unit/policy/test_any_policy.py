@@ -18,7 +18,7 @@ from streams.policy import PolicyError, parse
 
 POLICIES = Path(__file__).parents[3] / "deploy" / "policy"
 CONTENT: dict[str, Any] = tomllib.loads((POLICIES / "reference.toml").read_text())
-SECRET = "c7-wholly-secret"
+SECRET = "c7 wholly secret"  # no name: one that leads nowhere is told
 
 Keys = tuple[str, ...]
 

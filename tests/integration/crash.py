@@ -48,7 +48,7 @@ def run(loop: str, where: str, when: str, nth: int) -> None:
     signal.alarm(PATIENCE)
     logging.configure("worker")
     arm(where, when, nth)
-    app.OF_SERVICES[loop](shared, threading.Event())
+    app.OF_A_POLICY[loop](shared, threading.Event())
 
 
 shared = Shared(load())  # nothing of it is open yet
