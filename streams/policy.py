@@ -54,8 +54,8 @@ class PolicyError(ValueError):
 def load(path: Path) -> Policy:
     """Read the policy at ``path``. Raise PolicyError with every problem, by line and key.
 
-    Values are never told, but for a name that leads nowhere. What contradicts other sections is found once a section itself is in
-    order.
+    Values are never told, but for a name that leads nowhere. What contradicts other sections is
+    found once a section itself is in order.
     """
     return parse(read(path), str(path))
 
