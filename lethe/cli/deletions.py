@@ -37,7 +37,7 @@ def deletions(
     if context.invoked_subcommand is not None:
         return
     from lethe.cli.common import errors_told, ledger_to_read
-    from lethe.cli.rows import print_rows
+    from lethe.cli.rows import tell_rows
     from sinks.ledger import deletion
     from streams.settings import load
     from streams.shared import now
@@ -54,12 +54,10 @@ def deletions(
         )
         said = deletion.receipts_of(connection, [each.deletion.deletion_id for each in found])
     rows = [_row(each, said[each.deletion.deletion_id]) for each in found]
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, "Overdue deletions" if overdue else "Deletions")
-    else:
-        typer.echo("Nothing is overdue." if overdue else "No deletions yet.")
+    title, nothing = ("Deletions", "No deletions yet.")
+    if overdue:
+        title, nothing = ("Overdue deletions", "Nothing is overdue.")
+    tell_rows(rows, title, nothing, as_json=output is Format.JSON)
     if overdue and rows:
         raise typer.Exit(1)
 

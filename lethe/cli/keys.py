@@ -1,6 +1,5 @@
 """``lethe keys``: departments' keys and tokens, the server that gives keys out, and who asked."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -134,7 +133,7 @@ def uses(
     from dataclasses import asdict
 
     from lethe.cli.common import errors_told, ledger_to_read
-    from lethe.cli.rows import iso, print_rows
+    from lethe.cli.rows import iso, tell_rows
     from sinks.ledger import keys
     from streams.settings import load
 
@@ -145,9 +144,10 @@ def uses(
     ):
         found = keys.uses_of(connection, case_id)
     rows = [{**asdict(each), "at": iso(each.at)} for each in found]
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, f"Who asked for the key of {case_id}")
-    else:
-        typer.echo("nobody asked for its key", err=True)
+    tell_rows(
+        rows,
+        f"Who asked for the key of {case_id}",
+        "nobody asked for its key",
+        as_json=output is Format.JSON,
+        err=True,
+    )

@@ -1,6 +1,5 @@
 """``lethe lists``: mailing lists, who must not be mailed, and the key that signs links (S5)."""
 
-import json
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +29,7 @@ def show(
     Example: lethe lists show --format json
     """
     from lethe.cli.common import errors_told, known_policy, ledger_to_read
-    from lethe.cli.rows import print_rows
+    from lethe.cli.rows import tell_rows
     from sinks.ledger import unsubscribed
     from streams.settings import load
 
@@ -49,12 +48,13 @@ def show(
                 }
                 for name, each in policy.lists.items()
             ]
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, "Mailing lists")
-    else:
-        typer.echo("the policy has no lists", err=True)
+    tell_rows(
+        rows,
+        "Mailing lists",
+        "the policy has no lists",
+        as_json=output is Format.JSON,
+        err=True,
+    )
 
 
 @command.command()

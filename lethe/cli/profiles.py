@@ -1,6 +1,5 @@
 """``lethe profiles``: how many, what is held of a visitor, and what is too old (S11, S12)."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,7 +47,7 @@ def show(
     Example: lethe profiles show --site shop.example --cookie c-2f81
     """
     from lethe.cli.common import errors_told, ledger_to_read
-    from lethe.cli.rows import print_rows
+    from lethe.cli.rows import tell_rows
     from privacy.profile import pseudonym
     from privacy.tracking import DAY_MS
     from sinks.ledger import profiles
@@ -63,12 +62,13 @@ def show(
         with ledger_to_read(settings) as ledger, ledger.reading() as connection:
             profile = profiles.of(connection, whose)
     rows = [] if profile is None else _rows(profile, rules, now() // DAY_MS)
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, f"What is held of {cookie} on {site}")
-    else:
-        typer.echo(f"nothing is held of this visitor of {site}", err=True)
+    tell_rows(
+        rows,
+        f"What is held of {cookie} on {site}",
+        f"nothing is held of this visitor of {site}",
+        as_json=output is Format.JSON,
+        err=True,
+    )
 
 
 @command.command()

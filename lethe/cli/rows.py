@@ -1,7 +1,10 @@
 """Rows of a ledger or topic as commands show them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+
+import typer
 
 Row = Mapping[str, str | int | None]
 
@@ -26,3 +29,15 @@ def print_rows(rows: Sequence[Row], title: str) -> None:
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     Console().print(table)
+
+
+def tell_rows(
+    rows: Sequence[Row], title: str, nothing: str, *, as_json: bool, err: bool = False
+) -> None:
+    """Print rows as JSON or as a table; where there are none, say ``nothing``, ``err``: aside."""
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif rows:
+        print_rows(rows, title)
+    else:
+        typer.echo(nothing, err=err)
