@@ -180,6 +180,14 @@ def forget_uses(connection: Connection, before: int) -> None:
 
 def uses_of(connection: Connection, case_id: str) -> list[Use]:
     """Return who asked for a case's key, the earliest first."""
-    query = select(key_uses).where(key_uses.c.case_id == case_id)
-    rows = connection.execute(query.order_by(key_uses.c.at, key_uses.c.department)).mappings()
-    return [Use(**row) for row in rows]
+    return uses_of_many(connection, [case_id])[case_id]
+
+
+def uses_of_many(connection: Connection, case_ids: Collection[str]) -> dict[str, list[Use]]:
+    """Return who asked for the keys of about a thousand cases, by case, the earliest first."""
+    found: dict[str, list[Use]] = {each: [] for each in case_ids}
+    query = select(key_uses).where(key_uses.c.case_id.in_(case_ids))
+    ordered = query.order_by(key_uses.c.at, key_uses.c.department)
+    for row in connection.execute(ordered).mappings():
+        found[row["case_id"]].append(Use(**row))
+    return found

@@ -38,6 +38,7 @@ from sinks.ledger import (
 )
 from sinks.ledger.cases import Case
 from sinks.ledger.consents import Visitor
+from sinks.ledger.keys import Use
 from sinks.ledger.requests import Request
 from sinks.salts import Salts
 from streams.rights.gather import visitor_of
@@ -142,13 +143,12 @@ class Copier:
             ],
             Store.KEY_USES: [
                 {
-                    "case_id": each.case_id,
+                    "case_id": use.case_id,
                     "department": use.department,
                     "at": when(use.at),
                     "outcome": use.outcome,
                 }
-                for each in mine
-                for use in keys.uses_of(connection, each.case_id)
+                for use in _uses(connection, mine)
             ],
             Store.SUPPRESSED: [
                 {"erased_at": when(each.at), "request_id": each.request_id}
@@ -261,6 +261,14 @@ class Copier:
                     continue
                 yield of | {"outcome": answer.outcome.value}
                 yield from (of | {"field": each, "value": _plain(held[each])} for each in held)
+
+
+def _uses(connection: Connection, mine: Sequence[Case]) -> Iterator[Use]:
+    """Yield who asked for the keys of cases, each case's together."""
+    for start in range(0, len(mine), AT_ONCE):
+        some = [each.case_id for each in mine[start : start + AT_ONCE]]
+        for uses in keys.uses_of_many(connection, some).values():
+            yield from uses
 
 
 def when(at: int) -> str:
