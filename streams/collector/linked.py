@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
 from aiohttp import web
@@ -65,6 +65,16 @@ class Said(Protocol):
     @property
     def later(self) -> str:
         """What it says when nothing can be done now."""
+
+
+class Question(NamedTuple):
+    """What a page that asks before anything changes says in one language."""
+
+    question: str
+    button: str
+    done: str
+    unknown: str
+    later: str
 
 
 Words = TypeVar("Words", bound=Said)
@@ -123,6 +133,11 @@ async def signing_keys(keys: Callable[[], Keys]) -> Keys:
 def told(text: str, name: str = "") -> str:
     """Return a paragraph whose ``{}``, if any, is a name that stands out."""
     return f"<p>{text.format(f'<strong>{html.escape(name)}</strong>')}</p>"
+
+
+def unknown(words: Question) -> Shown:
+    """Return what is shown for a link that is not ours."""
+    return Shown("unknown", told(words.unknown), HTTPStatus.NOT_FOUND)
 
 
 def button(label: str) -> str:

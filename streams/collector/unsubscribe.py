@@ -4,8 +4,6 @@ The signed token is all there is to show; see ``linked`` for what such a page ma
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -15,46 +13,37 @@ from privacy.signed import Keys
 from privacy.unsubscribe import Subscription, read
 from schemas.codec import encode
 from sinks.publish import Message
-from streams.collector.linked import Linked, Shown, button, signing_keys, told
+from streams.collector.linked import Linked, Question, Shown, button, signing_keys, told, unknown
 from streams.ids import made_id
 
 PATH = "/v1/unsubscribe/{token}"
 BY = "unsubscribe-link"
 
 
-class Words(NamedTuple):
-    """What the page says in one language; ``{}`` is the list."""
-
-    question: str
-    button: str
-    done: str
-    unknown: str
-    later: str
-
-
-WORDS: Mapping[str, Words] = {
-    "en": Words(
+# ``{}`` is the list.
+WORDS: Mapping[str, Question] = {
+    "en": Question(
         "Do you want to receive no more mails of {}?",
         "Unsubscribe",
         "You are unsubscribed from {}.",
         "This link is not complete or not ours. Please copy it from the mail once more.",
         "This cannot be recorded now. Please try again in a minute.",
     ),
-    "nl": Words(
+    "nl": Question(
         "Wilt u geen mails van {} meer ontvangen?",
         "Uitschrijven",
         "U bent uitgeschreven voor {}.",
         "Deze link is niet volledig of niet van ons. Kopieer hem opnieuw uit de mail.",
         "Dit kan nu niet worden vastgelegd. Probeer het over een minuut opnieuw.",
     ),
-    "fr": Words(
+    "fr": Question(
         "Souhaitez-vous ne plus recevoir les e-mails de {} ?",
         "Se désinscrire",
         "Vous êtes désinscrit(e) de {}.",
         "Ce lien est incomplet ou n'est pas le nôtre. Veuillez le copier à nouveau de l'e-mail.",
         "Impossible de l'enregistrer pour le moment. Veuillez réessayer dans une minute.",
     ),
-    "de": Words(
+    "de": Question(
         "Möchten Sie keine E-Mails von {} mehr erhalten?",
         "Abmelden",
         "Sie sind von {} abgemeldet.",
@@ -97,19 +86,19 @@ class Unsubscribing:
     async def _unsubscribe(self, request: web.Request) -> web.Response:
         return await self._page.answer(request, self._end)
 
-    async def _ask(self, words: Words, token: str) -> Shown:
+    async def _ask(self, words: Question, token: str) -> Shown:
         """Ask whether to unsubscribe, and change nothing."""
         subscription = read(await signing_keys(self._keys), token)
         if subscription is None:
-            return _unknown(words)
+            return unknown(words)
         question = told(words.question, self._list(subscription))
         return Shown("asked", question + button(words.button))
 
-    async def _end(self, words: Words, token: str) -> Shown:
+    async def _end(self, words: Question, token: str) -> Shown:
         """Have the subscription end, however often it is asked for."""
         subscription = read(await signing_keys(self._keys), token)
         if subscription is None:
-            return _unknown(words)
+            return unknown(words)
         if subscription.service in self._policy.services:  # else nobody is subscribed to it
             event: dict[str, object] = {
                 "event_id": made_id("unsubscribe", token),
@@ -131,7 +120,3 @@ class Unsubscribing:
         if service is None:
             return self._policy.controller.name
         return service.title if service.list is None else self._policy.lists[service.list].title
-
-
-def _unknown(words: Words) -> Shown:
-    return Shown("unknown", told(words.unknown), HTTPStatus.NOT_FOUND)
