@@ -29,8 +29,8 @@ from streams import rights
 from streams.cases.records import text_of
 from streams.deletion import LOOPS
 from streams.rights.desk import SITE, Desk
-from streams.rights.records import OPERATOR, REQUESTS, asked_record, said_record
 from streams.shared import Shared, now
+from streams.subject_requests import OPERATOR, REQUESTS, asked_record, said_record
 
 PERSONS = 1_000_000
 RECORDS = 1_000

@@ -47,7 +47,7 @@ def requests(
     if context.invoked_subcommand is not None:
         return
     from lethe.cli.common import errors_told, ledger_to_read
-    from lethe.cli.rows import print_rows
+    from lethe.cli.rows import tell_rows
     from lethe.cli.watching import watch_all
     from sinks.ledger import requests as kept
     from streams.settings import load
@@ -64,12 +64,10 @@ def requests(
                 else kept.all(connection, limit, known)
             )
     rows = [_row(each) for each in found]
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, "Overdue requests" if overdue else "Requests")
-    else:
-        typer.echo("Nothing is overdue." if overdue else "No requests yet.")
+    title, nothing = ("Requests", "No requests yet.")
+    if overdue:
+        title, nothing = ("Overdue requests", "Nothing is overdue.")
+    tell_rows(rows, title, nothing, as_json=output is Format.JSON)
     if overdue and rows:
         raise typer.Exit(1)
 
@@ -109,7 +107,7 @@ def holders(*, output: Output = Format.TABLE) -> None:
     Example: lethe requests holders
     """
     from lethe.cli.common import errors_told, ledger_to_read
-    from lethe.cli.rows import iso, print_rows
+    from lethe.cli.rows import iso, tell_rows
     from sinks.ledger import demands
     from streams.settings import load
     from streams.shared import now
@@ -124,12 +122,12 @@ def holders(*, output: Output = Format.TABLE) -> None:
         {"holder": each.holder, "demands": each.count, "overdue_since": iso(each.since)}
         for each in late
     ]
-    if output is Format.JSON:
-        typer.echo(json.dumps(rows))
-    elif rows:
-        print_rows(rows, "Late holders")
-    else:
-        typer.echo("No holder is late.")
+    tell_rows(
+        rows,
+        "Late holders",
+        "No holder is late.",
+        as_json=output is Format.JSON,
+    )
     if rows:
         raise typer.Exit(1)
 
@@ -213,9 +211,9 @@ def erase(
     from sinks.keys.vault import Vault
     from streams.rights.desk import Desk
     from streams.rights.people import read_people
-    from streams.rights.records import REQUESTS
     from streams.settings import SettingsError, load
     from streams.shared import now
+    from streams.subject_requests import REQUESTS
 
     grounds = [each.value for each in GROUNDS[Right.ERASURE]]
     if ground not in grounds:
@@ -322,9 +320,9 @@ def _say(
     from sinks.kafka import BatchProducer, NotStoredError
     from sinks.ledger import requests as kept
     from streams.rights.desk import Desk
-    from streams.rights.records import REQUESTS
     from streams.settings import SettingsError, load
     from streams.shared import now
+    from streams.subject_requests import REQUESTS
 
     with errors_told("requests"):
         settings = load()

@@ -5,34 +5,21 @@ comes twice, or for a request that is over, the requests lane knows.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
-from typing import NamedTuple
 
 from aiohttp import web
 
 from privacy.links import read_confirm
 from privacy.signed import Keys
-from schemas.codec import encode
 from sinks.publish import Message
-from streams.collector.linked import Linked, Shown, button, signing_keys, told
+from streams.collector.linked import Linked, Question, Shown, button, signing_keys, told, unknown
+from streams.subject_requests import LINK, said_record
 
 PATH = "/v1/requests/confirm/{token}"
-BY_LINK, BY_COOKIE = "link", "cookie"
 CONFIRMED = "confirmed"
 
 
-class Words(NamedTuple):
-    """What the page says in one language."""
-
-    question: str
-    button: str
-    done: str
-    unknown: str
-    later: str
-
-
-WORDS: Mapping[str, Words] = {
-    "en": Words(
+WORDS: Mapping[str, Question] = {
+    "en": Question(
         "Did you ask us something about your personal data? Confirm it, and we deal with it. If it "
         "was not you, close this page: then nothing happens.",
         "Confirm my request",
@@ -41,7 +28,7 @@ WORDS: Mapping[str, Words] = {
         "once more, or ask again.",
         "This cannot be recorded now. Please try again in a minute.",
     ),
-    "nl": Words(
+    "nl": Question(
         "Hebt u ons iets gevraagd over uw persoonsgegevens? Bevestig het, dan behandelen wij uw "
         "verzoek. Was u het niet, sluit dan deze pagina: er gebeurt dan niets.",
         "Mijn verzoek bevestigen",
@@ -50,7 +37,7 @@ WORDS: Mapping[str, Words] = {
         "mail, of doe uw verzoek opnieuw.",
         "Dit kan nu niet worden vastgelegd. Probeer het over een minuut opnieuw.",
     ),
-    "fr": Words(
+    "fr": Question(
         "Nous avez-vous adressé une demande concernant vos données personnelles ? Confirmez-la et "
         "nous la traiterons. Si ce n'était pas vous, fermez cette page : rien ne se passera.",
         "Confirmer ma demande",
@@ -59,7 +46,7 @@ WORDS: Mapping[str, Words] = {
         "nouveau de l'e-mail, ou refaire votre demande.",
         "Impossible de l'enregistrer pour le moment. Veuillez réessayer dans une minute.",
     ),
-    "de": Words(
+    "de": Question(
         "Haben Sie uns etwas zu Ihren personenbezogenen Daten gefragt? Bestätigen Sie es, dann "
         "bearbeiten wir Ihren Antrag. Waren Sie es nicht, schließen Sie diese Seite: dann "
         "geschieht nichts.",
@@ -104,18 +91,18 @@ class Confirming:
     async def _take(self, request: web.Request) -> web.Response:
         return await self._page.answer(request, self._confirm)
 
-    async def _ask(self, words: Words, token: str) -> Shown:
+    async def _ask(self, words: Question, token: str) -> Shown:
         """Ask whether it was the reader, and change nothing."""
         if await self._request(token) is None:
-            return _unknown(words)
+            return unknown(words)
         return Shown("asked", told(words.question) + button(words.button))
 
-    async def _confirm(self, words: Words, token: str) -> Shown:
+    async def _confirm(self, words: Question, token: str) -> Shown:
         """Have the request confirmed, however often it is asked for."""
         request_id = await self._request(token)
         if request_id is None:
-            return _unknown(words)
-        await self._store([confirmed(request_id, BY_LINK, self._clock())])
+            return unknown(words)
+        await self._store([confirmed(request_id, LINK, self._clock())])
         return Shown(CONFIRMED, told(words.done))
 
     async def _request(self, token: str) -> str | None:
@@ -124,22 +111,4 @@ class Confirming:
 
 def confirmed(request_id: str, by: str, at: int) -> Message:
     """Return what says that whoever asked is who they say; ``at`` in milliseconds since 1970."""
-    record: dict[str, object] = {
-        "request_id": request_id,
-        "kind": CONFIRMED,
-        "right": "",
-        "site": "",
-        "subject": None,
-        "has_visitor": by == BY_COOKIE,
-        "language": "",
-        "received_at": at,
-        "key_version": 0,
-        "sealed": b"",
-        "by": by,
-        "details": {},
-    }
-    return Message(request_id.encode(), encode("subject_request", record))
-
-
-def _unknown(words: Words) -> Shown:
-    return Shown("unknown", told(words.unknown), HTTPStatus.NOT_FOUND)
+    return Message(request_id.encode(), said_record(request_id, CONFIRMED, by, at))

@@ -20,20 +20,19 @@ from privacy.policy import Policy
 from privacy.rights.request import Asked, contract, enter, problems, to_json
 from privacy.signed import Keys
 from privacy.subjects import subject_id
-from schemas.codec import encode
 from sinks.keys.keks import KeyStoreError
-from sinks.keys.seal import VERSION, seal
 from sinks.keys.vault import ErasedError, Vault
 from sinks.ledger.ledger import UNUSABLE, Ledger
 from sinks.publish import Message
 from streams.collector import answers
 from streams.collector.answers import Answers
 from streams.collector.body import MOST_FAULTS, read_json
-from streams.collector.confirm import BY_COOKIE, Confirming, confirmed
+from streams.collector.confirm import Confirming, confirmed
 from streams.collector.door import Door, require_rate
 from streams.collector.limits import Anonymous, Buckets
 from streams.collector.refusal import Fault, Refusal, Why
 from streams.ids import made_id
+from streams.subject_requests import COOKIE, asked_record
 
 PATH = "/v1/requests"
 A_DAY = 5  # requests by one person, which are as many mails to one address
@@ -123,7 +122,7 @@ class Requests:
         begun = await self._begin(asked, site, now, idempotency_key)
         told, messages = {"request_id": begun.request_id}, [_asked(begun, site, now)]
         if asked.email is None:
-            messages.append(confirmed(begun.request_id, BY_COOKIE, now))
+            messages.append(confirmed(begun.request_id, COOKIE, now))
             told["answer"] = answers.PATH.format(token=begun.asked.answer)
         await store(messages)
         return "accepted", web.json_response(told, status=202)
@@ -175,20 +174,13 @@ def _digest(asked: Asked, key: bytes) -> str:
 
 
 def _asked(begun: _Begun, site: str, at: int) -> Message:
-    asked, request_id = begun.asked, begun.request_id
-    fields = {"asked": to_json(asked)}
-    record: dict[str, object] = {
-        "request_id": request_id,
-        "kind": "asked",
-        "right": asked.right.value,
-        "site": site,
-        "subject": begun.subject,
-        "has_visitor": asked.cookie_id is not None,
-        "language": asked.language,
-        "received_at": at,
-        "key_version": VERSION,
-        "sealed": seal(begun.key, fields, site=site, case_id=request_id)["asked"],
-        "by": "",
-        "details": {},
-    }
-    return Message(request_id.encode(), encode("subject_request", record))
+    value = asked_record(
+        begun.asked,
+        begun.key,
+        request_id=begun.request_id,
+        site=site,
+        subject=begun.subject,
+        at=at,
+        by="",
+    )
+    return Message(begun.request_id.encode(), value)

@@ -17,8 +17,8 @@ from streams.rights.gather import Gatherer
 from streams.rights.lane import RequestsLane
 from streams.rights.letters import LETTERS, Letters
 from streams.rights.overdue import OverdueRequests
-from streams.rights.records import REQUESTS
 from streams.shared import Shared, now
+from streams.subject_requests import REQUESTS
 from streams.turns import take_turns
 
 IDLE_SECONDS = 0.1

@@ -15,7 +15,7 @@ from sinks.kafka import BatchProducer
 from sinks.keys.vault import Vault
 from sinks.ledger.ledger import Ledger
 from streams.ids import made_id
-from streams.rights.records import OPERATOR, asked_record, said_record
+from streams.subject_requests import OPERATOR, asked_record, said_record
 
 SITE = "desk"
 """In the place of a site's name, for what came by none."""

@@ -27,10 +27,10 @@ from streams import metrics
 from streams.alerts import Alerts
 from streams.lanes.ledgered import publish
 from streams.rights.batch import Batch
-from streams.rights.content import open_asked
 from streams.rights.doing import Doing, Done, Handlers, Later, Outsides
 from streams.rights.gather import Gatherer
 from streams.rights.plans import keep
+from streams.subject_requests import open_asked
 
 READER = "rights"
 AT_ONCE = 200

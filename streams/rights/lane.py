@@ -32,10 +32,9 @@ from streams.cases.records import milliseconds
 from streams.ids import made_id
 from streams.lanes.ledgered import LedgeredLane, Outcome
 from streams.lanes.rejects import dead_letter
-from streams.rights.content import open_asked, seal_asked
 from streams.rights.letters import Letters
 from streams.rights.plans import keep
-from streams.rights.records import COOKIE, LINK, OPERATOR
+from streams.subject_requests import COOKIE, LINK, OPERATOR, open_asked, seal_asked
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 A_DAY = 5  # confirming links mailed to one address; anybody can ask in anybody's name

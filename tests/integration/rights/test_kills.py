@@ -17,8 +17,8 @@ from sinks.ledger import deletion, keys, requests, tables
 from sinks.ledger.requests import State
 from streams.rights.closing import HOUR_MS
 from streams.rights.desk import Desk
-from streams.rights.records import REQUESTS
 from streams.shared import Shared, now
+from streams.subject_requests import REQUESTS
 from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company, until
 from tests.integration.killing import Kill, Point, killing
 from tests.integration.rights.conftest import REFERENCE

@@ -55,8 +55,8 @@ from streams.rights.gather import Gatherer
 from streams.rights.holds import HoldActs
 from streams.rights.lane import RequestsLane
 from streams.rights.letters import Letters
-from streams.rights.records import asked_record, said_record
 from streams.rights.visitors import VisitorActs
+from streams.subject_requests import asked_record, said_record
 from tests.property.rights.broker import Broker, Consumer, Crash, Points, Producer, with_crashes
 from tests.property.rights.policy import POLICY, SITE
 

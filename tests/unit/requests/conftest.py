@@ -28,7 +28,7 @@ from streams.rights.engine import Engine
 from streams.rights.gather import Gatherer
 from streams.rights.lane import RequestsLane
 from streams.rights.letters import Letters
-from streams.rights.records import asked_record, said_record
+from streams.subject_requests import asked_record, said_record
 
 if TYPE_CHECKING:
     from streams.rights.doing import Handlers, Outsides
