@@ -84,13 +84,10 @@ def done(connection: Connection, acts: Sequence[VisitorAct], at: int) -> None:
         )
 
 
-def forget(connection: Connection, before: int) -> None:
-    """Forget the visitors of what was asked for before then and is done."""
-    connection.execute(
-        delete(visitor_facts).where(
-            visitor_facts.c.done_at.is_not(None), visitor_facts.c.asked_at < before
-        )
-    )
+def forget(connection: Connection, before: int) -> bool:
+    """Forget the visitors of what was asked for before then and is done; tell if there were any."""
+    old = visitor_facts.c.done_at.is_not(None), visitor_facts.c.asked_at < before
+    return bool(connection.execute(delete(visitor_facts).where(*old)).rowcount)
 
 
 def _acts(connection: Connection, query: Select[Any]) -> list[VisitorAct]:

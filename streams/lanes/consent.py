@@ -75,7 +75,8 @@ class ConsentLane:
             else:
                 consents.forget(connection, change.site, change.visitor)
                 self._end_profiles(connection, [visitor])
-                came.append(Outcome([outbox.Message(self._target, visitor, None)]))
+                tombstone = outbox.Message(self._target, visitor, None)
+                came.append(Outcome([tombstone], erases=True))
         return came + self._record(connection, run)
 
     def _record(

@@ -26,10 +26,14 @@ WAIT_SECONDS = 0.05  # a withdrawal does not wait for others
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a message: what is to be sent, its dead letter too if it was refused."""
+    """What came of a message: what is to be sent, its dead letter too if it was refused.
+
+    ``erases``: somebody was deleted, and no file of the ledger may keep a byte of them.
+    """
 
     messages: Sequence[outbox.Message] = ()
     reject: Reject | None = None
+    erases: bool = False
 
 
 Take = Callable[[Connection, Sequence[Message]], Sequence[Outcome]]
@@ -68,6 +72,7 @@ class LedgeredLane:
         self._producer = producer
         self._taken_over: set[tuple[str, int]] = set()
         self._in_hand: Sequence[Message] = ()
+        self._to_scrub = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while the ledger is away, wait for it."""
@@ -85,6 +90,9 @@ class LedgeredLane:
         if places:
             self._pass(self._in_hand, places)
         self._in_hand = ()
+        # When all is sent: what waited to be names them too. One that is blocked is tried again.
+        if self._to_scrub:
+            self._to_scrub = not self._ledger.checkpoint()
 
     def _assigned(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         # What their former reader left to be sent.
@@ -114,6 +122,7 @@ class LedgeredLane:
         if not fresh:
             return ()
         outcomes = self._effects(connection, [message for message, _ in fresh])
+        self._to_scrub |= any(each.erases for each in outcomes)
         came = list(zip(fresh, outcomes, strict=True))
         outbox.put_all(connection, self.name, [(lies, each.messages) for (_, lies), each in came])
         return [(message, each.reject) for (message, _), each in came if each.reject is not None]

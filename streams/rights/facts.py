@@ -41,6 +41,7 @@ class FactsLoop:
         # Deleted, and waiting for the last byte to go: when that was, by the store's clock.
         self._deleted: dict[tuple[str, int], tuple[VisitorAct, int]] = {}
         self._again_at = 0
+        self._to_scrub = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while ledger, ClickHouse or salts are away, wait for them."""
@@ -63,6 +64,8 @@ class FactsLoop:
         if at >= self._again_at:
             self._again_at = at + AGAIN_MS
             self._look_again(at)
+        if self._to_scrub:  # one that is blocked is tried again
+            self._to_scrub = not self._ledger.checkpoint()
         return bool(new)
 
     def _turn(self) -> bool:
@@ -96,7 +99,7 @@ class FactsLoop:
                 if each.act is FactsAct.HOLD:
                     self._facts.hold(each.request_id, self._who([each]))
             with self._ledger.transaction() as connection:
-                visitor_facts.forget(connection, at - LINGER_MS)
+                self._to_scrub |= visitor_facts.forget(connection, at - LINGER_MS)
 
     def _note(self, acts: Collection[VisitorAct], at: int) -> None:
         self._deleted |= {_name(each): (each, at) for each in acts}

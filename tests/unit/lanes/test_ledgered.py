@@ -166,3 +166,16 @@ def test_what_has_no_topic_to_come_from_waits_in_the_order_it_was_kept(
     with ledger.reading() as connection:
         assert not pending(connection, "loop", "loop", 0, 10)
         assert not unsent(connection, [b"x"])
+
+
+@pytest.mark.parametrize("erases", [True, False])
+def test_of_whom_a_message_erases_no_file_keeps_a_byte(
+    run: Callable[..., None], broker: Any, tmp_path: Path, *, erases: bool
+) -> None:
+    """Not in what waited to be sent either. Without being told so, the log keeps it."""
+    name = b"visitor-of-whom-nothing-stays"
+    broker.put("in", name, None)
+    run(lambda _, messages: [Outcome([Message("out", each.key(), None)], erases=erases)
+                             for each in messages])  # fmt: skip
+    kept = b"".join(each.read_bytes() for each in tmp_path.glob("ledger.db*"))
+    assert (name in kept) is not erases
