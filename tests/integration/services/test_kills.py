@@ -87,11 +87,13 @@ def test_s3_a_kill_at_any_step_costs_nothing(
             group = f"{loop}-{number}-{len(gone)}"
             held = [staffed.submit("contest", group=group) for _ in range(2)]
             applied.append(staffed.submit("job-application", group=group))
-            gone += [*held, applied[-1]]
+            alone = staffed.submit("survey", group=group)  # no holder has to answer for it
+            gone += [*held, applied[-1], alone]
             fields = staffed.fill_in("contest")
             kept[staffed.submit("contest", group="kept", fields=fields)] = fields
             staffed.report("delivered", "contest", group=group)
             staffed.report("process_ended", "job-application", group=group)
+            staffed.report("survey_closed", "survey", group=group)
             assert kill(loop, point) == -9, point
     staffed.work("at-last", loop)
     eventually(lambda: all_told(staffed, applied), "all applicants to be told")
@@ -104,7 +106,7 @@ def test_s3_a_kill_at_any_step_costs_nothing(
         assert verify(public, canonical(signed["certificate"]), signed["signature"])
     with staffed.ledger.reading() as connection:
         assert not deletion.traces(connection, gone)
-    for topic in ("cases-marketing", "cases-human-resources"):
+    for topic in ("cases-marketing", "cases-human-resources", "cases-research"):
         last = {each.key: each.record for each in staffed.messages(topic, "case")}
         assert not [each for each in gone if last.get(each) is not None]
     there = staffed.sees("marketing")
