@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from privacy.contract import Contract, Problem
+from privacy.durations import DAY_MS
 from privacy.network import shorten
 from privacy.pseudonym import Salt, visitor_hash
 from privacy.rules import (
@@ -24,7 +25,6 @@ from privacy.rules import (
     milliseconds,
 )
 
-DAY_MS = 86_400_000
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: no web server's clock was that wrong on purpose
 AHEAD_MS = 300_000  # how far a visitor's clock may be ahead of ours
 

@@ -27,8 +27,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from privacy.durations import DAY_MS
 from privacy.pseudonym import Salt
-from privacy.tracking import DAY_MS
 from sinks import sqlite
 from sinks.scrub import scrub
 

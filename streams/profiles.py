@@ -6,10 +6,10 @@ from functools import partial
 
 import structlog
 
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import first_city_day, first_day
 from privacy.suggestions import affinities
-from privacy.tracking import DAY_MS
 from sinks.keys.intake import profile_key
 from sinks.keys.keks import KeyStoreError
 from sinks.ledger import profiles

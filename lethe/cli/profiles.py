@@ -48,8 +48,8 @@ def show(
     """
     from lethe.cli.common import errors_told, ledger_to_read
     from lethe.cli.rows import tell_rows
+    from privacy.durations import DAY_MS
     from privacy.profile import pseudonym
-    from privacy.tracking import DAY_MS
     from sinks.ledger import profiles
     from streams.profiles import require_key
     from streams.settings import load
@@ -141,6 +141,6 @@ def _rows(profile: "Profile", rules: "Profiles", today: int) -> list[dict[str, A
 
 def _date(day: int) -> str | None:
     from lethe.cli.rows import iso
-    from privacy.tracking import DAY_MS
+    from privacy.durations import DAY_MS
 
     return iso(day * DAY_MS)

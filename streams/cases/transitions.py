@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from privacy.certificate import ERASURE
+from privacy.durations import HOUR_MS
 from privacy.lifecycle import LIFE_CYCLES, CaseState, ServiceEvent, step
 from privacy.outcome import Reason
 from privacy.policy import Policy, Service
@@ -20,8 +21,6 @@ from sinks.ledger.outbox import Message
 from streams import metrics
 from streams.cases.records import case_record, notice_record, subscribed_record
 from streams.ids import made_id
-
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import structlog
 from aiohttp import web
 
 from privacy.consent import Decision, withheld
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import pseudonym, regular_cities, strengths
 from privacy.suggestions import suggest
-from privacy.tracking import DAY_MS
 from sinks.keys.keks import KeyStoreError
 from sinks.ledger import consents, profiles
 from sinks.ledger.ledger import UNUSABLE, Ledger

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from privacy.certificate import Check, Deleted, Receipt, canonical, certificate
+from privacy.durations import HOUR_MS
 from schemas.registry import CASES, topics
 from sinks.ledger import deletion
 from sinks.ledger.deletion import Progress
@@ -14,7 +15,6 @@ from sinks.ledger.ledger import Ledger
 from sinks.signing import ALGORITHM, Signer
 from streams import metrics
 
-HOUR_MS = 3_600_000
 KEY_CACHE_SECONDS = 60  # for a department's reader to forget a key it was given before
 
 # What a checkpoint of the ledger does, by database.

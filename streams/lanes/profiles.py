@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 from confluent_kafka import Consumer
 
 from privacy.consent import Consent, withheld
+from privacy.durations import DAY_MS
 from privacy.outcome import Reason
 from privacy.policy import Profiles
 from privacy.profile import City, pseudonym_of, signs
 from privacy.standings import NO_EPOCH, REFUSALS
-from privacy.tracking import DAY_MS
 from sinks.kafka import commit, poll
 from sinks.ledger import consents as recorded
 from sinks.ledger import inbox, profiles

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privacy.durations import DAY_MS
 from privacy.network import shorten
 from privacy.outcome import Reason
 from privacy.pseudonym import visitor_hash
-from privacy.tracking import AHEAD_MS, DAY_MS, EARLIEST_MS, UUID
+from privacy.tracking import AHEAD_MS, EARLIEST_MS, UUID
 from streams.lanes.batch import Batch
 from streams.lanes.memo import Memo
 from streams.lanes.rules import FULL, UNKNOWN, UNREADABLE, Rules

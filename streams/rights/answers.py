@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from privacy.consent import RESERVED
+from privacy.durations import DAY_MS
 from privacy.links import answer_id
 from privacy.policy import Policy
 from privacy.rights.explain import explain
@@ -31,7 +32,6 @@ from streams.rights.doing import Doing, Done, Handlers, Outsides
 from streams.rights.gather import visitor_of
 
 ERASURE_FORMAT: Final = "lethe-erasure/1"
-DAY_MS = 86_400_000
 
 
 class AnswerActs:

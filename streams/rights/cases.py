@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS
 from privacy.lifecycle import CaseState, ServiceEvent
 from privacy.policy import Policy
 from privacy.rights.plan import Act
@@ -12,7 +13,6 @@ from sinks.ledger.cases import Case
 from streams.cases.transitions import Change, Transitions, keep
 from streams.rights.doing import Doing, Done, Handlers, Later, Outsides, look_again
 
-DAY_MS = 86_400_000
 IN_TIME_MS = 3 * DAY_MS  # before its deadline a request is answered, whoever is still at work
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 import structlog
 
+from privacy.durations import HOUR_MS
 from privacy.policy import Policy
 from privacy.rights.plan import RefusalReason, refuse
 from sinks.ledger import answers, demands, requests
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.requests import State
 from streams.deletion.certify import gone_hours
-from streams.rights.lane import HOUR_MS, MONTH_MS
+from streams.rights.lane import MONTH_MS
 from streams.rights.plans import keep
 
 AT_ONCE = 500

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS
 from privacy.policy import RIGHTS, Policy
 from privacy.profile import Profile, pseudonym
 from privacy.rights.copy import Copy, Row, Store
 from privacy.rights.plan import Act
 from privacy.rights.request import Asked
-from privacy.tracking import DAY_MS
 from sinks.clickhouse.visitors import VisitorFacts, hashes
 from sinks.keys.demands import open_held
 from sinks.keys.seal import NotSealedError, unseal

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from privacy.durations import HOUR_MS
 from privacy.lifecycle import CaseState
 from privacy.policy import Policy
 from privacy.rights.correction import corrected
@@ -27,8 +28,6 @@ from streams.ids import made_id
 from streams.keys.tokens import of_holder
 from streams.rights.cases import IN_TIME_MS
 from streams.rights.doing import Doing, Done, Handlers, Later, Outsides, look_again
-
-HOUR_MS = 3_600_000
 
 # The topic and the record that tell of each kind, and what they have besides.
 _TOLD: Mapping[Kind, tuple[str, str, Mapping[str, Any]]] = {

@@ -17,6 +17,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS, HOUR_MS
 from privacy.outcome import Reason, Reject
 from privacy.policy import RIGHTS, Policy
 from privacy.rights.deadline import MOST_MONTHS, deadline
@@ -36,7 +37,6 @@ from streams.rights.letters import Letters
 from streams.rights.plans import keep
 from streams.subject_requests import COOKIE, LINK, OPERATOR, open_asked, seal_asked
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 A_DAY = 5  # confirming links mailed to one address; anybody can ask in anybody's name
 MONTH_MS = 31 * DAY_MS
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS, HOUR_MS
 from privacy.links import answer_id, confirm_token
 from privacy.policy import Policy
 from privacy.rights import letters as words
@@ -27,7 +28,6 @@ from streams.ids import made_id
 from streams.rights.doing import Doing, Done, Handlers, Outsides
 
 LETTERS = "letters"
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 CONFIRM_PATH, ANSWER_PATH = "/v1/requests/confirm/{}", "/v1/answers/{}"
 
 

@@ -2,11 +2,11 @@
 
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import pseudonym
 from privacy.rights.plan import Act
 from privacy.rights.request import INTERESTS
-from privacy.tracking import DAY_MS
 from sinks.ledger import profiles
 from streams.rights.doing import Doing, Done, Handlers
 

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from privacy.consent import ERASURE, RESTRICTION, Decision
+from privacy.durations import HOUR_MS
 from privacy.policy import Policy
 from privacy.rights.plan import Act
 from schemas.codec import encode
@@ -25,7 +26,6 @@ from streams.rights.doing import Doing, Done, Handler, Handlers, Later, Outsides
 from streams.rights.engine import READER
 from streams.rights.gather import visitor_of
 
-HOUR_MS = 3_600_000
 LATE_MS: Final = int(topics()["tracking-events"].config["retention.ms"]) + HOUR_MS
 """How long after an erasure an event from before it may still arrive."""
 

@@ -18,7 +18,8 @@ from lethe import simulation
 from lethe.cli import simulate
 from lethe.simulation import MOST_AT_ONCE, Summary, UnreachableError, run
 from lethe.traffic import BOT_AGENTS, HOUR_MS, Hit, Traffic
-from privacy.tracking import DAY_MS, problems
+from privacy.durations import DAY_MS
+from privacy.tracking import problems
 from sinks.user_agents import parse
 
 START = 20_000 * DAY_MS

@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from privacy.consent import RESTRICTION, Decision
+from privacy.durations import DAY_MS
 from privacy.profile import pseudonym
-from privacy.tracking import DAY_MS
 from sinks.kafka import consumer
 from sinks.keys.intake import make_missing, profile_key
 from sinks.ledger import profiles as held

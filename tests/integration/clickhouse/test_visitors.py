@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import pytest
 
 from lethe.audit.openers import readings
+from privacy.durations import DAY_MS
 from privacy.pseudonym import Salt, visitor_hash
-from privacy.tracking import DAY_MS
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.facts import FactsWriter

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import select, update
 
 from lethe import holding
+from privacy.durations import HOUR_MS
 from privacy.rights.plan import Act
 from sinks.ledger import deletion, keys, requests, tables
 from sinks.ledger.requests import State
-from streams.rights.closing import HOUR_MS
 from streams.rights.desk import Desk
 from streams.shared import Shared, now
 from streams.subject_requests import REQUESTS

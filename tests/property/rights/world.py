@@ -16,12 +16,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, create_engine, event, select
 
+from privacy.durations import DAY_MS
 from privacy.policy import RIGHTS
 from privacy.pseudonym import Salt
 from privacy.rights.plan import Act
 from privacy.rights.request import Asked, Right
 from privacy.subjects import subject_id
-from privacy.tracking import DAY_MS
 from schemas.codec import decode, encode
 from sinks.clickhouse.visitors import hashes
 from sinks.clickhouse.visitors_memory import Fact, MemoryFacts

@@ -10,9 +10,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import validate
 
 from privacy.consent import RESTRICTION, Decision
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import City, pseudonym
-from privacy.tracking import DAY_MS
 from sinks.keys.keks import KeyStoreError
 from sinks.ledger import consents, profiles
 from sinks.ledger.consents import ConsentChange

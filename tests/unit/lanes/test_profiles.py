@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from privacy.consent import RESTRICTION, Decision
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import City, pseudonym
 from privacy.standings import Standings
-from privacy.tracking import DAY_MS
 from sinks.ledger import consents as recorded
 from sinks.ledger import profiles
 from sinks.ledger.consents import ConsentChange

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import City
-from privacy.tracking import DAY_MS
 from sinks.keys.intake import make_missing, profile_key
 from sinks.ledger import profiles as held
 from sinks.ledger.ledger import Ledger

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from privacy.durations import DAY_MS
 from privacy.policy import Profiles
 from privacy.profile import Profile, pseudonym
 from privacy.rights.plan import Act, Command
 from privacy.rights.request import Asked, Right
-from privacy.tracking import DAY_MS
 from sinks.ledger import profiles
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.profiles import Seen, Signs

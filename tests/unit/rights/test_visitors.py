@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from privacy.consent import ERASURE, RESTRICTION, Decision, withheld
+from privacy.durations import DAY_MS
 from privacy.outcome import Reason
 from privacy.policy import Policy
 from privacy.rights.plan import Act, Command
 from privacy.rights.request import Asked, Right
-from privacy.tracking import DAY_MS
 from schemas.codec import encode
 from sinks.clickhouse.visitors import hashes
 from sinks.clickhouse.visitors_memory import Fact, MemoryFacts
