@@ -19,6 +19,18 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "x": ("twclid",),
 }
 
+# As people know them.
+TITLES: Mapping[str, str] = {
+    "ga4": "Google Analytics",
+    "google-ads": "Google Ads",
+    "linkedin": "LinkedIn",
+    "meta": "Meta",
+    "x": "X",
+}
+
+# They offer no way to delete what they were told of single visits.
+KEEPING = frozenset({"google-ads", "linkedin", "meta", "x"})
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Contact:

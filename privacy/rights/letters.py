@@ -56,12 +56,23 @@ def answered(
     verdict: Verdict,
     refused: Sequence[Refused],
     *,
+    silent: Sequence[str] = (),
+    keeping: Sequence[str] = (),
     link: str | None,
     until: int,
 ) -> Letter:
-    """Return the answer. ``link`` leads to its file, if there is one, ``until`` so many ms."""
+    """Return the answer. ``link`` leads to its file, if there is one, ``until`` so many ms.
+
+    ``silent`` have not confirmed that they did their part (Art. 19); ``keeping`` cannot. Titles.
+    """
     said = words(language).letters
     parts = list(_decided(policy, right, language, verdict, refused))
+    if verdict != Verdict.REFUSED:
+        parts += [
+            sentence.format(who=", ".join(who))
+            for sentence, who in ((said.silent, silent), (said.keeping, keeping))
+            if who
+        ]
     if link is not None:
         parts.append(said.file.format(link=link, until=moment(until)))
     return _letter(policy, language, said.answered_subject[verdict], parts)

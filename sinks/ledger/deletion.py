@@ -209,6 +209,16 @@ def unfinished(connection: Connection, case_ids: Collection[str]) -> int:
     return connection.scalar(query) or 0
 
 
+def waits_for(connection: Connection, case_ids: Collection[str]) -> set[str]:
+    """Return the holders that the deletions of ``case_ids`` wait for."""
+    query = select(*_ASKED).where(
+        deletions.c.case_id.in_(case_ids), deletions.c.completed_at.is_(None)
+    )
+    open_ = [Deletion(**row) for row in connection.execute(query).mappings()]
+    said = receipts_of(connection, [each.deletion_id for each in open_])
+    return {holder for each in open_ for holder in missing(each, said[each.deletion_id])}
+
+
 def overdue(connection: Connection, at: int, limit: int) -> list[Progress]:
     """Return deletions that should be complete by ``at`` and are not, the first deadline first."""
     query = select(deletions).where(*_overdue(at)).order_by(deletions.c.deadline).limit(limit)

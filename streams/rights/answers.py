@@ -16,7 +16,7 @@ from privacy.durations import DAY_MS
 from privacy.links import answer_id
 from privacy.policy import Policy
 from privacy.rights.explain import explain
-from privacy.rights.letters import moment
+from privacy.rights.letters import complaint, moment
 from privacy.rights.plan import Act, is_portable
 from privacy.rights.portable import Choice, Submission, portable
 from privacy.rights.render import data, page, tables
@@ -30,6 +30,7 @@ from streams.deletion.certify import signed
 from streams.rights.copying import Copier, when
 from streams.rights.doing import Doing, Done, Handlers, Outsides
 from streams.rights.gather import visitor_of
+from streams.rights.recipients import keeping, silent
 
 ERASURE_FORMAT: Final = "lethe-erasure/1"
 
@@ -119,6 +120,10 @@ class AnswerActs:
                 }
                 for each in found
             ],
+            # Who is known by a cookie alone gets this and no letter.
+            "not_confirmed_by": silent(connection, self._policy, doing),
+            "kept_by": keeping(connection, self._policy, doing),
+            "complaint": complaint(self._policy, doing.request.language),
         }
         self._put_signed(connection, doing, "erasure.json", content, "certificate")
         return Done(f"{len(found)} deletions listed")

@@ -26,6 +26,7 @@ from sinks.ledger.outbox import Message
 from sinks.ledger.requests import Request
 from streams.ids import made_id
 from streams.rights.doing import Doing, Done, Handlers, Outsides
+from streams.rights.recipients import keeping, silent
 
 LETTERS = "letters"
 CONFIRM_PATH, ANSWER_PATH = "/v1/requests/confirm/{}", "/v1/answers/{}"
@@ -99,6 +100,8 @@ class Letters:
             request.language,
             Verdict(request.verdict or Verdict.REFUSED),
             [Refused(what, RefusalReason(why)) for what, why in request.refused or ()],
+            silent=silent(connection, self._policy, doing),
+            keeping=keeping(connection, self._policy, doing),
             link=link or None,
             until=until,
         )

@@ -179,23 +179,28 @@ def await_removals(connection: Connection, doing: Doing, visitor: Visitor) -> Do
 
     What a provider refuses to remove, or keeps, is not awaited: its ``reached`` row is gone.
     """
-    steps = requests.steps(connection, doing.request.request_id)
-    acts = {each.act for each in steps}
-    withdrawn = {
-        each.target for each in steps if each.act in {Act.WITHDRAW_PURPOSE, Act.OBJECT_PURPOSE}
-    }
-    everything = Act.ERASE_VISITOR in acts
-    left = sorted(
-        provider
-        for provider, purpose in reached.of_visitor(connection, *visitor)
-        if everything or purpose in withdrawn
-    )
+    left = still_reached(connection, doing, visitor)
     if not left:
         return Done("removed at providers")
     later = look_again(doing)
     if later.due_at < doing.request.deadline - IN_TIME_MS:
         return later
     return Done(f"removal still open: {', '.join(left)}")
+
+
+def still_reached(connection: Connection, doing: Doing, visitor: Visitor) -> list[str]:
+    """Return the providers that have still to remove what the request ends."""
+    steps = requests.steps(connection, doing.request.request_id)
+    acts = {each.act for each in steps}
+    withdrawn = {
+        each.target for each in steps if each.act in {Act.WITHDRAW_PURPOSE, Act.OBJECT_PURPOSE}
+    }
+    everything = Act.ERASE_VISITOR in acts
+    return sorted(
+        provider
+        for provider, purpose in reached.of_visitor(connection, *visitor)
+        if everything or purpose in withdrawn
+    )
 
 
 def _of_visitor(act: Mine) -> Handler:

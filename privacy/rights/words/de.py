@@ -73,6 +73,11 @@ _LETTERS = Letters(
             "(Art. 20(1) DSGVO). Sie können Auskunft darüber verlangen."
         ),
     },
+    silent="Noch nicht bestätigt, so dass wir weiter nachfragen: {who}.",
+    keeping=(
+        "Dort lässt sich nicht löschen, was mit Ihrer Einwilligung über einzelne Besuche "
+        "gemeldet wurde, so dass es dort bleibt: {who}."
+    ),
     file="Holen Sie die Antwort bis {until} mit diesem Link ab; er gilt einmal:\n\n{link}",
     extended_subject="Ihr Antrag an {controller} dauert länger",
     extended=(

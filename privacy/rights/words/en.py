@@ -61,6 +61,11 @@ _LETTERS = Letters(
             "You can ask for access to them."
         ),
     },
+    silent="Not confirmed yet, so that we go on asking: {who}.",
+    keeping=(
+        "They offer no way to delete what they were told of single visits with your consent, "
+        "so that it stays with them: {who}."
+    ),
     file="Fetch the answer until {until} with this link; it works once:\n\n{link}",
     extended_subject="Your request to {controller} takes longer",
     extended=(

@@ -76,6 +76,11 @@ _LETTERS = Letters(
             "(art. 20(1) RGPD). Vous pouvez demander d'y accéder."
         ),
     },
+    silent="Pas encore confirmé, de sorte que nous continuons à le demander : {who}.",
+    keeping=(
+        "Rien n'y permet d'effacer ce qui a été communiqué de visites isolées avec votre "
+        "consentement, de sorte que cela y reste : {who}."
+    ),
     file="Retirez la réponse jusqu'au {until} par ce lien, qui ne sert qu'une fois :\n\n{link}",
     extended_subject="Votre demande à {controller} prend plus de temps",
     extended=(

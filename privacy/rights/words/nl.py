@@ -70,6 +70,11 @@ _LETTERS = Letters(
             "(art. 20(1) AVG). U kunt wel om inzage vragen."
         ),
     },
+    silent="Nog niet bevestigd, zodat wij het blijven vragen: {who}.",
+    keeping=(
+        "Zij bieden geen manier om te wissen wat hun met uw toestemming over losse bezoeken is "
+        "gemeld, zodat het bij hen blijft: {who}."
+    ),
     file="Haal het antwoord op tot {until} met deze link; die werkt één keer:\n\n{link}",
     extended_subject="Uw verzoek aan {controller} duurt langer",
     extended=(

@@ -24,6 +24,8 @@ class Letters:
     partly: str
     refused: str
     because: Mapping[RefusalReason, str]
+    silent: str  # {who}
+    keeping: str  # {who}
     file: str  # {link}, {until}
     extended_subject: str  # {controller}
     extended: str  # {right}, {deadline}, {because}

@@ -296,6 +296,8 @@ def test_an_erasure_is_certified(ledger: Ledger, acts: AnswerActs, folder: Path)
     assert verify(Signer.under(folder).public, canonical(content), read["signature"])
     assert [each["case_id"] for each in content["deletions"]] == [_mark(0, "ended")]
     assert content["deletions"][0]["certificate"] is not None
+    assert content["not_confirmed_by"] == []
+    assert "Art. 77 GDPR" in content["complaint"]
     assert [each["outcome"] for each in content["steps"]] == ["deletion asked for"]
 
 

@@ -11,6 +11,7 @@ from schemas.codec import decode
 from sinks.keys.demands import open_told
 from sinks.ledger import demands
 from streams.keys.tokens import of_holder
+from streams.rights import recipients
 from streams.rights.doing import Done, Later
 
 HOUR_MS = 3_600_000
@@ -106,7 +107,9 @@ def test_a_holder_that_is_late_is_named_and_holds_up_no_answer(office: Any) -> N
     office.now = demand.deadline
     done = office.do(Act.AWAIT_DEMANDS)
     assert done == Done("0 of 1 demands done; not answered by crm")
+    doing = office.doing(Act.ANSWER)
     with office.ledger.reading() as connection:  # it still has to, and is overdue
+        assert recipients.silent(connection, office.policy, doing) == ["The CRM"]
         [late] = demands.late(connection, office.now + 1)
     assert (late.holder, late.count) == ("crm", 1)
 

@@ -25,6 +25,7 @@ from sinks.ledger.requests import Request, State
 from sinks.salts import Salts
 from streams.lanes.consent import ConsentLane
 from streams.lanes.ledgered import publish
+from streams.rights import recipients
 from streams.rights.doing import Doing, Later
 from streams.rights.facts import AGAIN_MS, LINGER_MS, SETTLE_MS, FactsLoop
 from streams.rights.visitors import LATE_MS, VisitorActs
@@ -60,8 +61,8 @@ class Rig:
         self.memory = MemoryFacts()
         self.salts = salts
         self.loop = FactsLoop(ledger, self.memory, salts, lambda: self.now)
-        policy = Policy.model_validate(tomllib.loads(POLICY))
-        self.acts = VisitorActs(policy, lambda name: name).handlers()
+        self.policy = Policy.model_validate(tomllib.loads(POLICY))
+        self.acts = VisitorActs(self.policy, lambda name: name).handlers()
         self.salts.current(NOW)
 
     def plan(
@@ -76,12 +77,16 @@ class Rig:
             requests.add(connection, request)
             requests.put_plan(connection, request_id, steps, "granted", [], self.now, "test")
 
+    def answering(self, connection: Any, request_id: str) -> Doing:
+        """Return the last step of a request, by the visitor."""
+        request = requests.get(connection, request_id)
+        assert request is not None
+        return Doing(request, _asked(SITE, COOKIE), b"", Command(Act.ANSWER, ""), 9, self.now)
+
     def step(self, request_id: str = "r-1", cookie_id: str | None = COOKIE) -> str | Later:
         """Do the next step of a request's plan; return its outcome, or when to look again."""
         site = None if cookie_id is None else SITE
-        asked = Asked(
-            Right.ERASURE, None, None, site, cookie_id, "en", None, (), {}, None, None, "t"
-        )
+        asked = _asked(site, cookie_id)
         with self.ledger.transaction() as connection:
             request = requests.get(connection, request_id)
             step = requests.next_steps(connection, [request_id])[request_id]
@@ -142,6 +147,10 @@ class Rig:
     def rows(self, table: Any) -> Sequence[Any]:
         with self.ledger.reading() as connection:
             return connection.execute(select(table)).all()
+
+
+def _asked(site: str | None, cookie_id: str | None) -> Asked:
+    return Asked(Right.ERASURE, None, None, site, cookie_id, "en", None, (), {}, None, None, "t")
 
 
 @pytest.fixture
@@ -272,6 +281,24 @@ def test_removals_are_awaited_as_long_as_an_answer_is_in_time(rig: Rig) -> None:
     assert isinstance(rig.step("r-2"), Later)
     rig.now += 28 * DAY_MS
     assert rig.step("r-2") == "removal still open: meta"
+    with rig.ledger.reading() as connection:
+        assert recipients.silent(connection, rig.policy, rig.answering(connection, "r-2")) == [
+            "Meta"
+        ]
+
+
+def test_of_an_erasure_people_are_told_who_keeps_what(rig: Rig) -> None:
+    rules = {"purpose": "ads", "sites": [SITE]}
+    told = {
+        "ga4": {**rules, "pages": True},
+        "x": {**rules, "conversions": [{"page": "/thanks", "id": "tw-ex4m0-1"}]},
+    }
+    policy = Policy.model_validate({**tomllib.loads(POLICY), "providers": told})
+    rig.plan("r-1", (Act.ERASE_VISITOR, ""))
+    rig.plan("r-2", (Act.WITHDRAW_PURPOSE, "ads"))
+    with rig.ledger.reading() as connection:
+        assert recipients.keeping(connection, policy, rig.answering(connection, "r-1")) == ["X"]
+        assert not recipients.keeping(connection, policy, rig.answering(connection, "r-2"))
 
 
 def test_while_a_visitor_is_restricted_no_removal_is_due(rig: Rig) -> None:

@@ -117,6 +117,20 @@ def test_a_refusal_tells_its_reason_and_says_nothing_was_done(
     assert said.done[Right.ERASURE] not in letter.text
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_has_not_confirmed_or_cannot_delete_is_named(policy: Policy, language: str) -> None:
+    def written(verdict: Verdict) -> str:
+        return letters.answered(
+            policy, Right.ERASURE, language, verdict, [],
+            silent=["The CRM", "Meta"], keeping=["LinkedIn"], link=None, until=AT,
+        ).text  # fmt: skip
+
+    done = written(Verdict.GRANTED)
+    assert words(language).letters.silent.format(who="The CRM, Meta") in done
+    assert words(language).letters.keeping.format(who="LinkedIn") in done
+    assert "LinkedIn" not in written(Verdict.REFUSED)
+
+
 def test_grounds_that_override_an_objection_are_told(policy: Policy) -> None:
     no = [Refused("reports", RefusalReason.COMPELLING_GROUNDS)]
     letter = letters.answered(
