@@ -1,0 +1,122 @@
+"""What a fault is, and those of processes: kills, pauses, restarts, a storm of rebalances."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+
+from lethe.local.process import Process
+from tests.chaos.stack import LEASE_SECONDS, SESSION_SECONDS, WORKERS, Stack, wait
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong.
+
+    ``inject`` breaks it, waits until traffic has met it (``Stack.meet``), heals it, and returns a
+    note for the table, empty if there is nothing to say. It need not wait until all has recovered:
+    the next fault may come before. ``needs`` are the names of what the ground has to offer.
+    """
+
+    name: str
+    inject: Callable[[Stack, Random], str]
+    needs: frozenset[str] = frozenset()
+
+
+def kill(process: Process) -> None:
+    """Kill a process by SIGKILL, and wait until it is started again."""
+    before = process.restarts
+    wait(process.alive, f"{process.name} to be alive")
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    wait(lambda: process.restarts > before and process.alive(), f"{process.name} to be restarted")
+
+
+@contextmanager
+def paused(process: Process) -> Iterator[None]:
+    """Stop a process by SIGSTOP; its watchdog may kill it meanwhile."""
+    pid = process.pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def kill_any(stack: Stack, random: Random) -> str:
+    """Kill one of the company's processes."""
+    kill(random.choice(stack.processes))
+    stack.meet()
+    return ""
+
+
+def kill_broker(stack: Stack, random: Random) -> str:
+    """Kill a broker."""
+    kill(random.choice(stack.brokers))
+    stack.meet()
+    return ""
+
+
+def stop_broker(stack: Stack, random: Random) -> str:
+    """Have a broker end in an orderly way; it is started again."""
+    broker = random.choice(stack.brokers)
+    before = broker.restarts
+    broker.stop()
+    wait(lambda: broker.restarts > before, "the broker to be restarted")
+    stack.meet()
+    return ""
+
+
+def kill_clickhouse(stack: Stack, random: Random) -> str:
+    """Kill ClickHouse while the loader is at work."""
+    time.sleep(random.uniform(0, 1))  # to hit another place of the loader's second
+    kill(stack.clickhouse)
+    stack.meet()
+    return ""
+
+
+def pause(seconds: float) -> Callable[[Stack, Random], str]:
+    """Return what stops a worker for so long."""
+
+    def inject(stack: Stack, random: Random) -> str:
+        with paused(random.choice(stack.workers)):
+            time.sleep(seconds)
+        stack.meet()
+        return ""
+
+    return inject
+
+
+def storm(seconds: float) -> Callable[[Stack, Random], str]:
+    """Return what has workers join and leave the groups of all readers for so long."""
+
+    def inject(stack: Stack, random: Random) -> str:
+        deadline, rounds = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline:
+            name = random.choice(list(WORKERS))
+            guest = stack.worker(name)
+            guest.name, guest.log = f"guest-{name}", guest.log.with_name(f"guest-{name}.log")
+            guest.spawn()
+            time.sleep(random.uniform(3, 6))
+            guest.stop()
+            rounds += 1
+        return f"{rounds} workers joined and left"
+
+    return inject
+
+
+FAULTS: Sequence[Fault] = (
+    Fault("process killed", kill_any),
+    Fault("broker killed", kill_broker),
+    Fault("broker stopped", stop_broker),
+    Fault("ClickHouse killed", kill_clickhouse),
+    Fault("worker paused 0.1 s", pause(0.1)),
+    Fault("worker paused > lease", pause(2 * LEASE_SECONDS)),
+    Fault("worker paused > session", pause(SESSION_SECONDS + 2)),
+    Fault("rebalance storm", storm(30)),
+)
