@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,7 @@ class Process:
 
     def start(self) -> None:
         """Start it and wait until it listens. Raises EngineError when it does not."""
-        self.spawn()
-        deadline = time.monotonic() + START_SECONDS
-        while not all(map(listening, self.ports)):
-            if not self.alive() or time.monotonic() > deadline:
-                self.stop()
-                raise EngineError(f"{self.name} did not start; see {self.log}")
-            time.sleep(0.05)
+        start_together([self])
 
     def spawn(self) -> None:
         """Start it without waiting."""
@@ -70,15 +65,12 @@ class Process:
 
     def stop(self) -> None:
         """Ask it to end, and end it when it does not."""
-        if self._child is None:
-            return
-        for sign, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-            if self.alive():
-                self._child.send_signal(sign)
-                try:
-                    self._child.wait(seconds)
-                except subprocess.TimeoutExpired:
-                    continue
+        stop_together([self])
+
+    def send(self, sign: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._child is not None and self.alive():
+            self._child.send_signal(sign)
 
 
 class Supervisor:
@@ -86,7 +78,7 @@ class Supervisor:
 
     def __init__(self, on_restart: Callable[[Process], None] = lambda _: None) -> None:
         self._on_restart = on_restart
-        self._processes: list[Process] = []
+        self._groups: list[Sequence[Process]] = []
         self._due: dict[str, float] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -96,16 +88,15 @@ class Supervisor:
         """Begin to watch."""
         self._thread.start()
 
-    def run(self, process: Process) -> None:
-        """Start a process and watch it from now on."""
-        process.start()
+    def run(self, *processes: Process) -> None:
+        """Start processes that need each other, and watch them from now on. Raises EngineError."""
+        start_together(processes)
         with self._lock:
-            self._processes.append(process)
+            self._groups.append(processes)
 
     def find(self, name: str) -> Process:
         """Return the process of that name; KeyError when there is none."""
-        with self._lock:
-            return {process.name: process for process in self._processes}[name]
+        return {process.name: process for process in self._all()}[name]
 
     def stop(self) -> None:
         """Stop everything, the last started first."""
@@ -120,13 +111,15 @@ class Supervisor:
         finally:
             # In this thread: to what it restarted, its end is the end of the parent (prctl(2)),
             # which would kill them before they can close.
-            for process in reversed(self._processes):
-                process.stop()
+            for group in reversed(self._groups):
+                stop_together(group)
+
+    def _all(self) -> list[Process]:
+        with self._lock:
+            return [process for group in self._groups for process in group]
 
     def _restart_dead(self) -> None:
-        with self._lock:
-            dead = [process for process in self._processes if not process.alive()]
-        for process in dead:
+        for process in [each for each in self._all() if not each.alive()]:
             now = time.monotonic()
             due = self._due.setdefault(process.name, now + self._pause(process))
             if now >= due:
@@ -139,6 +132,36 @@ class Supervisor:
     def _pause(process: Process) -> float:
         first, longest = BACKOFF
         return min(first * 2.0 ** min(process.restarts, 10), longest)
+
+
+def start_together(processes: Sequence[Process]) -> None:
+    """Start processes that need each other, and wait until all of them listen.
+
+    Raises EngineError when one does not, and then none runs.
+    """
+    for each in processes:
+        each.spawn()
+    deadline = time.monotonic() + START_SECONDS
+    while waiting := [each for each in processes if not all(map(listening, each.ports))]:
+        dead = [each for each in processes if not each.alive()]
+        if dead or time.monotonic() > deadline:
+            stop_together(processes)
+            late = (dead or waiting)[0]
+            raise EngineError(f"{late.name} did not start; see {late.log}")
+        time.sleep(0.05)
+
+
+def stop_together(processes: Sequence[Process]) -> None:
+    """Ask processes to end, all at once, and end those that do not.
+
+    One after the other, the last of a cluster would wait in vain for the others.
+    """
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for each in processes:
+            each.send(sign)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(each.alive() for each in processes) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def listening(port: int) -> bool:
@@ -159,6 +182,15 @@ def choose_port(preferred: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise EngineError("no port is free on this machine")
+
+
+def choose_ports(count: int) -> list[int]:
+    """Return free ports, no two of which are the same."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in probes:  # without SO_REUSEADDR, by which two may share a port
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in probes]
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

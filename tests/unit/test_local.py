@@ -16,7 +16,7 @@ import pytest
 from lethe.local import EngineError, brokers, packages, process
 from lethe.local.clickhouse import passwords
 from lethe.local.engines import hold
-from lethe.local.process import Process, Supervisor, choose_port
+from lethe.local.process import Process, Supervisor, choose_port, choose_ports
 from streams.settings import ENGINES
 
 SLEEP = "import time; time.sleep(600)"
@@ -115,6 +115,47 @@ def test_a_process_that_will_not_end_is_ended(
     assert gone(child.pid)
 
 
+# Listens when its sibling does, and not before.
+NEEDY = """
+import socket, sys, time
+own, other = (int(each) for each in sys.argv[1:])
+door = socket.create_server(("127.0.0.1", other))
+while socket.socket().connect_ex(("127.0.0.1", own)):
+    time.sleep(0.01)
+time.sleep(600)
+"""
+
+
+def test_processes_that_need_each_other_are_started_together(tmp_path: Path) -> None:
+    """Each opens the door that the other waits for, and neither alone would be ready."""
+    one, two = choose_ports(2)
+    pair = [
+        Process("one", [sys.executable, "-c", NEEDY, str(one), str(two)], tmp_path / "1", [one]),
+        Process("two", [sys.executable, "-c", NEEDY, str(two), str(one)], tmp_path / "2", [two]),
+    ]
+    supervisor = Supervisor()
+    supervisor.start()
+    try:
+        supervisor.run(*pair)
+        assert [supervisor.find(each.name) for each in pair] == pair
+    finally:
+        supervisor.stop()
+    assert all(gone(each.pid) for each in pair)
+
+
+def test_where_one_does_not_start_none_runs(tmp_path: Path) -> None:
+    broken = python("raise SystemExit(3)", tmp_path)
+    broken.ports = [choose_port(0)]
+    sound = Process("sound", [sys.executable, "-c", SLEEP], tmp_path / "log")
+    with pytest.raises(EngineError, match=r"^child did not start"):
+        process.start_together([sound, broken])
+    assert gone(sound.pid)
+
+
+def test_ports_that_are_chosen_together_differ() -> None:
+    assert len(set(choose_ports(50))) == 50
+
+
 def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path / "log"), SLEEP], stdout=subprocess.PIPE
@@ -198,3 +239,47 @@ def test_a_cluster_id_that_begins_with_a_dash_is_no_option(
     monkeypatch.setattr(brokers.subprocess, "run", run)
     brokers.kafka(tmp_path / "libs", tmp_path / "kafka", tmp_path / "log", 9092)
     assert "--cluster-id=-Pj4-Pj4-Pj4-Pj4-Pj4-A" in said[0]
+
+
+def test_a_node_that_lost_its_disk_comes_back_to_its_own_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def format_one(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said.append(next(each for each in command if each.startswith("--cluster-id=")))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(brokers.subprocess, "run", format_one)
+    brokers.cluster(tmp_path / "libs", tmp_path, tmp_path)
+    assert len(said) == 3
+    assert len(set(said)) == 1
+    for number in (1, 3):
+        meta = tmp_path / f"broker-{number}/data/meta.properties"
+        meta.parent.mkdir(parents=True)
+        meta.write_text("version=1\ncluster.id=kept\n")
+    said.clear()
+    brokers.cluster(tmp_path / "libs", tmp_path, tmp_path)
+    assert said == ["--cluster-id=kept"]
+
+
+def test_no_password_is_on_a_command_line_or_stays_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert "in-clear" not in " ".join(command)
+        users = Path(command[-1].removeprefix("@"))
+        assert stat.S_IMODE(users.stat().st_mode) == 0o600
+        read.append(users.read_text())
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(brokers.subprocess, "run", run)
+    access = brokers.Access({"admin": "in-clear"}, tmp_path / "node", tmp_path / "ca", 1)
+    made = brokers.kafka(tmp_path / "libs", tmp_path / "kafka", tmp_path / "log", 9092, access)
+    assert "name=admin" in read[0]
+    assert "in-clear" not in " ".join(made.command)
+    left = [each for each in tmp_path.rglob("*") if each.is_file()]
+    assert left
+    assert not [each for each in left if "in-clear" in each.read_text()]
