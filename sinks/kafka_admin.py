@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
@@ -14,6 +14,8 @@ from confluent_kafka.admin import (
 )
 
 from schemas.registry import Topic, topics_of
+
+MOST_COPIES = 3  # of each partition, unless the settings say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ def create_topics(
     bootstrap: str,
     options: Mapping[str, str],
     prefix: str = "",
-    replication: int = 1,
+    replication: int | None = None,
     *,
     departments: Iterable[str] = (),
     holders: Iterable[str] = (),
@@ -38,14 +40,20 @@ def create_topics(
     """Create the catalogue's topics; return how those that were there differ.
 
     ``departments`` and ``holders`` are the policy's: each has a topic of its own, for its cases
-    or its receipts.
+    or its receipts. ``replication``: copies of each partition; None: as many as there are brokers,
+    3 at most. Of three or more, all but one have to have what is acknowledged.
     Nothing that is there is changed. Raises KafkaException when the broker does not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, **options})
-    wanted = {prefix + topic.name: topic for topic in topics_of(departments, holders).values()}
+    copies = replication or min(MOST_COPIES, len(admin.list_topics(timeout=30).brokers))
+    kept = {"min.insync.replicas": str(copies - 1)} if copies > 2 else {}
+    wanted = {
+        prefix + topic.name: replace(topic, config={**topic.config, **kept})
+        for topic in topics_of(departments, holders).values()
+    }
     asked = admin.create_topics(
         [
-            NewTopic(name, topic.partitions, replication, config=dict(topic.config))
+            NewTopic(name, topic.partitions, copies, config=dict(topic.config))
             for name, topic in wanted.items()
         ],
         operation_timeout=30,
@@ -59,7 +67,7 @@ def create_topics(
                 raise
             there.append(name)
     _await(admin, wanted)
-    return [drift for name in there for drift in _drifts(admin, name, wanted[name])]
+    return [drift for name in there for drift in _drifts(admin, name, wanted[name], copies)]
 
 
 def _await(admin: AdminClient, names: Collection[str]) -> None:
@@ -96,10 +104,13 @@ _NOT_YET = {
 }
 
 
-def _drifts(admin: AdminClient, name: str, topic: Topic) -> list[Drift]:
-    found = {}
-    partitions = len(admin.list_topics(name, timeout=30).topics[name].partitions)
-    found["partitions"] = (str(topic.partitions), str(partitions))
+def _drifts(admin: AdminClient, name: str, topic: Topic, copies: int) -> list[Drift]:
+    partitions = admin.list_topics(name, timeout=30).topics[name].partitions
+    fewest = min(len(each.replicas) for each in partitions.values())
+    found = {
+        "partitions": (str(topic.partitions), str(len(partitions))),
+        "replication": (str(copies), str(fewest)),
+    }
     asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)])
     config = next(iter(asked.values())).result(30)
     for setting, value in topic.config.items():

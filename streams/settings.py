@@ -36,6 +36,9 @@ class Kafka(Part):
 
     bootstrap: str = "127.0.0.1:9092"
     prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", description="put before each topic")
+    replication: int | None = Field(
+        default=None, ge=1, description="copies of each partition; default: one a broker, 3 at most"
+    )
     session_seconds: float = Field(
         default=10.0, ge=1, description="how soon the work of a dead reader goes to another"
     )

@@ -31,14 +31,11 @@ def topics(
     create: Annotated[
         bool, typer.Option("--create", help="Create missing topics; report those that differ.")
     ] = False,
-    replication: Annotated[
-        int, typer.Option(min=1, help="Copies of each partition, when creating.")
-    ] = 1,
 ) -> None:
     """List the topic catalogue; with --create, bring it to the broker of the settings.
 
     Each department of the settings' policy has a topic of its own for its cases, each holder for
-    its receipts.
+    its receipts. kafka.replication says how many copies there are of each partition.
     What is on the broker already is never changed: how it differs is said, and the exit code is 1.
     """
     if context.invoked_subcommand is not None:
@@ -60,7 +57,7 @@ def topics(
     departments = () if policy is None else tuple(policy.departments)
     holders = () if policy is None else tuple(policy.holders)
     if create:
-        raise typer.Exit(_create(console, settings.kafka, departments, holders, replication))
+        raise typer.Exit(_create(console, settings.kafka, departments, holders))
     table = Table("topic", "owner", "from", "to", "kept", "personal data", title="Topics")
     for topic in topics_of(departments, holders).values():
         classes = sorted(set(topic.personal_data.values()) - {"none"})
@@ -167,7 +164,6 @@ def _create(
     kafka: "Kafka",
     departments: "Iterable[str]",
     holders: "Iterable[str]",
-    replication: int,
 ) -> int:
     from confluent_kafka import KafkaException
 
@@ -175,7 +171,7 @@ def _create(
 
     try:
         drifts = create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix, replication,
+            kafka.bootstrap, kafka.options, kafka.prefix, kafka.replication,
             departments=departments, holders=holders,
         )  # fmt: skip
     except KafkaException:

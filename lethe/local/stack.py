@@ -109,8 +109,9 @@ def prepare(settings: Settings, tell: Tell, its_policy: Policy | None) -> None:
     departments = () if its_policy is None else its_policy.departments
     holders = () if its_policy is None else its_policy.holders
     for drift in create_topics(
-        kafka.bootstrap, kafka.options, kafka.prefix, departments=departments, holders=holders
-    ):
+        kafka.bootstrap, kafka.options, kafka.prefix, kafka.replication,
+        departments=departments, holders=holders,
+    ):  # fmt: skip
         tell(f"topic {drift.topic}: {drift.setting} is {drift.found}, should be {drift.wanted}")
     for made in keys.prepare(settings.secrets, its_policy):
         tell(f"made {settings.secrets / made}")
