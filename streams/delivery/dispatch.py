@@ -92,8 +92,10 @@ class Dispatcher:
     async def deliver(self, items: Sequence[Item], stopped: Callable[[], bool]) -> bool:
         """Settle every event; return whether that was done before ``stopped`` said so.
 
-        Events and removals are not mixed.
+        Events and removals are not mixed. One that came twice is sent once: whoever claims an event
+        for both of its copies would be told twice that it is new.
         """
+        items = list({item.event.event_id: item for item in reversed(items)}.values())[::-1]
         circuit = self._circuits[any(item.source is None for item in items)]
         try:
             good = await self._sift(await self._refuse(items))

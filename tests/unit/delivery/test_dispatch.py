@@ -50,6 +50,14 @@ async def test_what_is_delivered_again_is_not_sent_again(rig: Rig) -> None:
     assert len(rig.desk.calls) == 1
 
 
+async def test_what_came_twice_at_once_is_sent_once(rig: Rig) -> None:
+    event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
+    await rig.deliver(event, event)
+    ((call, _),) = rig.desk.calls
+    assert len(call.content["data"]) == 1
+    assert rig.states() == {(State.DELIVERED, ""): 1}
+
+
 async def test_without_consent_nothing_is_sent(rig: Rig) -> None:
     given = rig.choices.change("a", Decision.GIVEN)
     rig.choices.change("a", Decision.WITHDRAWN)
