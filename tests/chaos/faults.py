@@ -18,12 +18,15 @@ class Fault:
 
     ``inject`` breaks it, waits until traffic has met it (``Stack.meet``), heals it, and returns a
     note for the table, empty if there is nothing to say. It need not wait until all has recovered:
-    the next fault may come before. ``needs`` are the names of what the ground has to offer.
+    the next fault may come before. ``needs`` are the names of what the ground has to offer. ``ci``
+    and ``nightly`` are how often it is injected under either plan.
     """
 
     name: str
     inject: Callable[[Stack, Random], str]
     needs: frozenset[str] = frozenset()
+    ci: int = 1
+    nightly: int = 10
 
 
 def kill(process: Process) -> None:
@@ -111,12 +114,12 @@ def storm(seconds: float) -> Callable[[Stack, Random], str]:
 
 
 FAULTS: Sequence[Fault] = (
-    Fault("process killed", kill_any),
-    Fault("broker killed", kill_broker),
-    Fault("broker stopped", stop_broker),
-    Fault("ClickHouse killed", kill_clickhouse),
-    Fault("worker paused 0.1 s", pause(0.1)),
-    Fault("worker paused > lease", pause(2 * LEASE_SECONDS)),
-    Fault("worker paused > session", pause(SESSION_SECONDS + 2)),
-    Fault("rebalance storm", storm(30)),
+    Fault("process killed", kill_any, ci=20, nightly=300),
+    Fault("broker killed", kill_broker, ci=2, nightly=20),
+    Fault("broker stopped", stop_broker, ci=1, nightly=10),
+    Fault("ClickHouse killed", kill_clickhouse, ci=5, nightly=100),
+    Fault("worker paused 0.1 s", pause(0.1), ci=6, nightly=100),
+    Fault("worker paused > lease", pause(2 * LEASE_SECONDS), ci=2, nightly=50),
+    Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=2, nightly=50),
+    Fault("rebalance storm of 30 s", storm(30), ci=1, nightly=30),
 )

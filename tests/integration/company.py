@@ -268,6 +268,15 @@ class Company:
 
         What is of nobody (``streams.deletion.rolling``) is left out.
         """
+        found = []
+        for message in self.lying(topic):
+            value = message.value()
+            read = None if value is None else decode(record, value)
+            found.append(Message((message.key() or b"").decode(), read))
+        return [each for each in found if each != Message("", None)]
+
+    def lying(self, topic: str) -> list[Any]:
+        """Return what lies on a topic at present, as Kafka's client hands it over."""
         kafka = self.settings.kafka
         client = consumer(kafka.bootstrap, "reader", kafka.options)
         name = self.settings.topic(topic)
@@ -276,17 +285,14 @@ class Company:
         marks = {each: client.get_watermark_offsets(TopicPartition(name, each)) for each in known}
         places = {each: first for each, (first, end) in marks.items() if first < end}
         client.assign([TopicPartition(name, each, first) for each, first in places.items()])
-        found = []
+        found: list[Any] = []
         while places:
-            for message in poll(client, 1_000, 0.05):
-                value = message.value()
-                read = None if value is None else decode(record, value)
-                found.append(Message((message.key() or b"").decode(), read))
+            found += poll(client, 1_000, 0.05)
             for each in client.position([TopicPartition(name, each) for each in places]):
                 if each.offset >= marks[each.partition][1]:
                     del places[each.partition]
         client.close()
-        return [each for each in found if each != Message("", None)]
+        return found
 
     def notices(self, case_id: str) -> list[str]:
         """Return what the subject of a case was told, in order."""

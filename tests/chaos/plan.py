@@ -1,0 +1,139 @@
+"""Which faults come in which order, and what is counted after them.
+
+A plan is a row of episodes, shuffled by its seed; those that need another ground come after all
+that do not. It is run in slices, each on topics, tables and a ledger of its own, and each reported
+when it is checked: what was reported is not run again.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from lethe.standins.server import StandIns, in_thread
+from tests.chaos import faults
+from tests.chaos.acked import Acked, lines
+from tests.chaos.check import Episode, rows, violations
+from tests.chaos.faults import Fault
+from tests.chaos.owed import Owed
+from tests.chaos.report import Row, read, report
+from tests.chaos.stack import Ground, Stack, plain
+from tests.chaos.traffic import Traffic
+from tests.chaos.world import drained, found
+
+Plan = Literal["ci", "nightly"]
+Tell = Callable[[str], None]
+Make = Callable[[Path], AbstractContextManager[Ground]]
+
+FAULTS: Mapping[str, Fault] = {each.name: each for each in faults.FAULTS}
+
+# What each ground offers to faults; the first that has all that a fault needs is taken.
+GROUNDS: Mapping[str, tuple[Make, frozenset[str]]] = {
+    "plain": (plain, frozenset()),
+}
+SHOWN = 30  # violations that are told one by one
+
+
+def ground_of(fault: Fault) -> str:
+    """Return the name of the ground that a fault is injected on."""
+    return next(name for name, (_, offers) in GROUNDS.items() if fault.needs <= offers)
+
+
+def episodes(plan: Plan, seed: int, only: Sequence[str] = ()) -> list[Fault]:
+    """Return the faults of a plan, each as often as it says, in the order of the seed."""
+    wanted = [FAULTS[each] for each in only] or list(FAULTS.values())
+    found = [fault for fault in wanted for _ in range(getattr(fault, plan))]
+    Random(seed).shuffle(found)
+    return sorted(found, key=lambda fault: list(GROUNDS).index(ground_of(fault)))
+
+
+def run(
+    plan: Plan,
+    seed: int,
+    results: Path,
+    tell: Tell,
+    *,
+    minutes: float = 60.0,
+    only: Sequence[str] = (),
+) -> None:
+    """Run what of a plan is not reported yet, in slices of at most so many minutes of faults."""
+    order = episodes(plan, seed, only)
+    done = max((each.upto for each in read(results) if each.seed == seed), default=0)
+    left = list(enumerate(order))[done:]
+    for name, those in groupby(left, key=lambda each: ground_of(each[1])):
+        waiting = [fault for _, fault in those]
+        with _folder() as folder, GROUNDS[name][0](folder / "engines") as ground:
+            while waiting:
+                with in_thread() as standins:
+                    slice_ = Slice(ground, folder / f"{done}", standins, f"{seed}-{done}", tell)
+                    slice_.burn(waiting, minutes)
+                done += len(slice_.episodes)
+                waiting = waiting[len(slice_.episodes) :]
+                report(results, *slice_.rows(seed, done))
+
+
+class Slice:
+    """A company from its first day to its last, and what went wrong in between."""
+
+    def __init__(
+        self, ground: Ground, folder: Path, standins: StandIns, seed: str, tell: Tell
+    ) -> None:
+        self.episodes: list[Episode] = []
+        self._ground = ground
+        self._folder = folder
+        self._standins = standins
+        self._seed = seed
+        self._tell = tell
+
+    def burn(self, waiting: Sequence[Fault], minutes: float) -> None:
+        """Inject faults into traffic until the time is over, one at least; then look everywhere."""
+        (self._folder / "company").mkdir(parents=True)
+        file = self._folder / "acked.jsonl"
+        acked, chance = Acked(file), Random(self._seed)
+        with Stack(self._ground, self._folder / "company", self._standins) as stack:
+            self._tell("the company is open")
+            with Traffic(stack, acked, self._seed):
+                stack.meet(20)
+                deadline = time.monotonic() + 60 * minutes
+                for fault in waiting:
+                    if self.episodes and time.monotonic() > deadline:
+                        break
+                    self._inject(fault, stack, chance)
+            acked.close()
+            self._owed = Owed(lines(file))
+            self._tell("no more traffic: all has to be read and done within a minute")
+            behind = drained(stack, self._owed)
+            self._tell("looking everywhere")
+            self._found = violations(self._owed, found(stack, self._owed, behind))
+
+    def rows(self, seed: int, upto: int) -> list[Row]:
+        """Return what is to be reported; tell of each violation."""
+        for name, each in self._found[:SHOWN]:
+            self._tell(f"{name} {each.kind}: {each.what}")
+        return rows(
+            self._owed, [each for _, each in self._found], self.episodes, seed=seed, upto=upto
+        )
+
+    def _inject(self, fault: Fault, stack: Stack, chance: Random) -> None:
+        began, started = time.time_ns() // 1_000_000, time.monotonic()
+        note = fault.inject(stack, chance)
+        self.episodes.append(Episode(fault.name, began, note))
+        self._tell(f"{len(self.episodes)}: {fault.name}, {time.monotonic() - started:.1f} s {note}")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder, and remove it unless something raises."""
+    folder = Path(tempfile.mkdtemp(prefix="lethe-chaos-"))
+    try:
+        yield folder
+    except BaseException:
+        sys.stderr.write(f"what was left behind is in {folder}\n")
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,275 @@
+"""The world after the fire: all that is found where it would be, as ``check`` looks at it."""
+
+import re
+import time
+from base64 import b64decode
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from lethe.audit import search
+from lethe.audit.needles import Needles
+from lethe.standins.account import SITE
+from privacy.durations import DAY_MS
+from schemas.codec import WireError, decode
+from sinks.ads import hashing
+from sinks.clickhouse.client import ClickHouseDownError
+from sinks.clickhouse.statistics import Statistics
+from sinks.ledger import deletion, tables
+from sinks.ledger.deliveries import OPEN, State
+from streams import shared
+from streams.ids import made_id
+from streams.lanes import route
+from tests.chaos.check import Called, Case, End, World
+from tests.chaos.owed import Owed
+from tests.chaos.stack import HEALTHY_SECONDS, Stack
+from tests.chaos.traffic import ADDRESSES
+
+DEPARTMENT = "sales"
+SERVICE = "sample-request"
+LOOK_SECONDS = 0.5
+COOKIES = re.compile(rb"cookie-[0-9]+-[0-9]+-[0-9]+")
+_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def drained(stack: Stack, owed: Owed, seconds: float = HEALTHY_SECONDS) -> Mapping[str, int]:
+    """Wait until all is read and done; return what is not, after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while left := _left(stack, owed):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_SECONDS)
+    return left
+
+
+def _left(stack: Stack, owed: Owed) -> Mapping[str, int]:
+    """Return what is still to be read and done."""
+    if ill := stack.ill():
+        return dict.fromkeys(ill, 1)
+    if behind := stack.behind():
+        return behind
+    counts = {
+        "withdrawals to be effective": select(func.count()).where(
+            tables.withdrawals.c.effective_at.is_(None)
+        ),
+        "deliveries without a fate": select(func.count()).where(
+            tables.deliveries.c.state.in_([*OPEN, State.RELEASED])
+        ),
+        "messages to be sent": select(func.count()).select_from(tables.outbox),
+        "deletions to be certified": select(func.count()).where(
+            tables.deletions.c.completed_at.is_(None)
+        ),
+    }
+    with stack.ledger.reading() as connection:
+        left = {what: connection.scalar(query) or 0 for what, query in counts.items()}
+    try:
+        with stack.house() as house:
+            ((known,),) = house.query("SELECT count() FROM rejects FINAL")
+    except ClickHouseDownError:
+        return {"ClickHouse's answers": 1}
+    left["dead letters"] = max(0, len(owed.poison) - int(known))
+    return {what: count for what, count in left.items() if count}
+
+
+def found(stack: Stack, owed: Owed, behind: Mapping[str, int]) -> World:
+    """Look everywhere. All has to be healthy; raise ChaosError if it is not."""
+    stack.wait_healthy()
+    world = World(behind=behind)
+    _look_at_events(stack, owed, world)
+    _look_at_consents(stack, world)
+    _look_at_providers(stack, owed, world)
+    _look_at_cases(stack, owed, world)
+    _look_at_dead_letters(stack, owed, world)
+    _look_at_disks(stack, owed, world)
+    return world
+
+
+def _look_at_events(stack: Stack, owed: Owed, world: World) -> None:
+    with stack.house() as house:
+        every = "SELECT event_id, count() FROM facts{} GROUP BY event_id"
+        world.facts = {_text(name): count for name, count in house.query(every.format(" FINAL"))}
+        world.stored = {_text(name): count for name, count in house.query(every.format(""))}
+    world.loadable = Counter(
+        each["event_id"] for each in _records(stack, "tracking-anonymised", "anonymised_event")
+    )
+    days = {each.occurred_at // DAY_MS for each in owed.visits.values()}
+    settings = stack.settings
+    statistics = Statistics(shared.clickhouse(settings, "writer"), settings.statistics)
+    world.cells = {
+        day: {
+            path: (cell.visitors, cell.events)
+            for path, cell in statistics.before_suppression(SITE, _date(day))["content"].items()
+        }
+        for day in days
+    }
+
+
+def _look_at_consents(stack: Stack, world: World) -> None:
+    changes, withdrawn = tables.consent_changes.c, tables.withdrawals.c
+    ends = select(changes.visitor, withdrawn.offset, withdrawn.effective_at).where(
+        (changes.partition == withdrawn.partition) & (changes.offset == withdrawn.offset)
+    )
+    with stack.ledger.reading() as connection:
+        world.changes = Counter(connection.scalars(select(changes.id)))
+        world.standings = {
+            (row.visitor, purpose): standing["decision"]
+            for row in connection.execute(select(tables.consents))
+            for purpose, standing in row.standings.items()
+        }
+        world.ends = [End(who, at + 1, when) for who, at, when in connection.execute(ends)]
+    states = defaultdict(list)
+    for each in _records(stack, "consent-state", "consent_state"):
+        states[each["cookie_id"]].append(each["epoch"])
+    world.states = states
+
+
+def _look_at_providers(stack: Stack, owed: Owed, world: World) -> None:
+    targets = {
+        each.id for provider in stack.company.policy.providers.values()
+        for each in provider.conversions
+    }  # fmt: skip
+    world.told_of = {
+        route._id(name, target): name
+        for name, visit in owed.visits.items() if visit.epoch
+        for target in targets
+    }  # fmt: skip
+    known = owed.visits.keys() | world.told_of.keys()
+    members = {hashing.member(SITE, each.visitor): each.visitor for each in owed.changes.values()}
+    world.calls = [
+        Called(
+            call.provider,
+            call.began,
+            sorted(known & {*_IDS.findall(str(call.content))}),
+            [members[each] for each in answer.taken if each in members],
+        )
+        for call, answer in list(stack.desk.calls)
+    ]
+    world.taken = Counter(
+        {key: times for key, times in stack.desk.taken.items() if key[1] in known}
+    )
+    row = tables.deliveries.c
+    with stack.ledger.reading() as connection:
+        fates = connection.execute(select(row.provider, row.event_id, row.state))
+        world.fates = {(provider, name): state for provider, name, state in fates}
+
+
+def _look_at_cases(stack: Stack, owed: Owed, world: World) -> None:
+    case, gone = tables.cases.c, tables.deletions.c
+    with stack.ledger.reading() as connection:
+        rows = connection.execute(select(case.case_id, case.state))
+        world.cases = {name: Case(state) for name, state in rows}
+        ended = connection.execute(select(gone.case_id, gone.certificate))
+        world.cases |= {name: Case("deleted", bool(signed)) for name, signed in ended}
+        world.traces = [
+            f"the ledger has {each}" for each in deletion.traces(connection, [*owed.ended])
+        ]
+    world.made_of = {each: made_id("case", SITE, SERVICE, each) for each in owed.keys}
+    said = defaultdict(list)
+    for message in stack.company.messages(f"cases-{DEPARTMENT}", "case"):
+        said[message.key].append(message.record and message.record["state"])
+    world.said = said
+    present = stack.company.sees(DEPARTMENT)
+    world.seen = {name: each.fields["email"] for name, each in present.items()}
+
+
+def _look_at_dead_letters(stack: Stack, owed: Owed, world: World) -> None:
+    with stack.house() as house:
+        world.rejects = dict(house.query("SELECT id, reason FROM rejects FINAL"))
+    lying = set()
+    prefix = stack.settings.kafka.prefix
+    for topic in {place.rsplit(":", 2)[0] for place in owed.poison}:
+        lying |= {
+            f"{topic}:{each.partition()}:{each.offset()}"
+            for each in stack.company.lying(topic.removeprefix(prefix))
+        }
+    world.lying = frozenset(lying & owed.poison.keys())
+
+
+def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
+    """Search all that was written, of this company, for what must not be there."""
+    logs, crm = stack.folder / "logs", stack.folder / "crm.db"
+    people: Any = _People(stack.company.marks[0])
+    everywhere = [stack.folder, *_topics(stack), *stack.ground.folders[1:]]
+    addresses: Any = Needles(ADDRESSES)
+    words = search(everywhere, people)
+    ended = [owed.forms[each] for each in owed.ended if each in owed.forms]
+    gone = {_token(each.email) for each in ended}
+    allowed = {
+        hit for hit in words.hits
+        if hit[0].startswith(str(crm)) and people.tokens[hit[2]] not in gone
+    }  # fmt: skip
+    world.blind = not allowed and bool(owed.forms.keys() - owed.ended.keys())
+    keys = [b64decode(key) for each in ended for key in each.wrapped]
+    world.found = [
+        *(f"what a form said in {_name(hit)}" for hit in words.hits - allowed),
+        *(f"an address in {_name(hit)}" for hit in search(everywhere, addresses).hits),
+        *(f"a deleted case's key in {path.name}"
+          for path, content in _contents(stack.settings.data_dir.glob("ledger*"))
+          for key in keys if key in content),
+    ]  # fmt: skip
+    world.logged = [
+        f"somebody in {path.name}"
+        for path, content in _contents(logs.iterdir())
+        for _ in [*COOKIES.findall(content), *addresses.found_in(content)]
+    ]
+
+
+class _People:
+    """Finds what people filled in, by the mark that every field bears."""
+
+    def __init__(self, mark: str) -> None:
+        self.tokens: list[bytes] = []
+        self._numbers: dict[bytes, int] = {}
+        self._pattern = re.compile(re.escape(mark.encode()) + rb"([0-9a-f]{8})")
+
+    def found_in(self, data: bytes) -> set[int]:
+        return {self._number(each) for each in self._pattern.findall(data)}
+
+    def _number(self, token: bytes) -> int:
+        if token not in self._numbers:
+            self._numbers[token] = len(self.tokens)
+            self.tokens.append(token)
+        return self._numbers[token]
+
+
+def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Read files; what vanishes meanwhile is passed over."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.read_bytes()
+
+
+def _name(hit: tuple[str, str, int]) -> str:
+    path, how, _ = hit
+    return f"{Path(path).name}, {how}"
+
+
+def _token(email: str) -> bytes:
+    return email.partition("@")[0][-8:].encode()
+
+
+def _topics(stack: Stack) -> Sequence[Path]:
+    """Return the folders of this company's topics, of all brokers."""
+    prefix = stack.settings.kafka.prefix
+    return [each for each in stack.ground.folders[0].rglob(f"{prefix}*") if each.is_dir()]
+
+
+def _records(stack: Stack, topic: str, record: str) -> Iterator[Mapping[str, Any]]:
+    """Read what can be read on a topic."""
+    for message in stack.company.lying(topic):
+        with suppress(WireError):
+            if message.value() is not None:
+                yield decode(record, message.value())
+
+
+def _text(event_id: str | bytes) -> str:
+    return event_id.decode() if isinstance(event_id, bytes) else event_id
+
+
+def _date(day: int) -> Any:
+    return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date()
