@@ -51,7 +51,10 @@ class Consumer:
         self._on_assign: Callable[..., None] | None = None
 
     def subscribe(
-        self, topics: Sequence[str], on_assign: Callable[..., None] = lambda *_: None
+        self,
+        topics: Sequence[str],
+        on_assign: Callable[..., None] = lambda *_: None,
+        **_: Callable[..., None],
     ) -> None:
         self._topics, self._on_assign = topics, on_assign
         for place, offset in self._broker.committed.items():
@@ -71,6 +74,13 @@ class Consumer:
         if not found:
             self._idle()
         return found
+
+    def committed(self, partitions: Sequence[TopicPartition], **_: Any) -> list[TopicPartition]:
+        return [
+            TopicPartition(each.topic, each.partition, self._broker.committed.get(place, -1001))
+            for each in partitions
+            for place in [(each.topic, each.partition)]
+        ]
 
     def seek(self, to: TopicPartition) -> None:
         self._positions[to.topic, to.partition] = to.offset

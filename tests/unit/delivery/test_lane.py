@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from schemas.codec import encode
+from sinks.kafka import NotStoredError
 from sinks.ledger.ledger import LedgerError
 from sinks.ledger.reached import Reached
 from streams.delivery import lane
@@ -165,9 +166,15 @@ def dispatcher(monkeypatch: pytest.MonkeyPatch) -> Dispatcher:
     return made
 
 
-def run(kafka: Kafka, book: Book, enough: Callable[[], bool], seconds: float = 5.0) -> DeliverLane:
+def run(
+    kafka: Kafka,
+    book: Book,
+    enough: Callable[[], bool],
+    seconds: float = 5.0,
+    stored: Callable[[], None] = lambda: None,
+) -> DeliverLane:
     connector = SimpleNamespace(name="meta", limits=SimpleNamespace(events=10))
-    producer: Any = SimpleNamespace(stored=lambda: None)
+    producer: Any = SimpleNamespace(stored=stored)
     clocks = Clocks(now, boottime, lambda: "nonce")
     made = DeliverLane(
         connector, "ads", TOPIC, "dead-letters", consumer=kafka, producer=producer,
@@ -185,6 +192,17 @@ def test_what_was_delivered_is_committed(dispatcher: Dispatcher) -> None:
     run(kafka, Book(), lambda: len(kafka.committed) == 2)
     assert dispatcher.given == [(False, [0, 1])]
     assert all(each.offset == 1 for each in kafka.committed)
+
+
+@pytest.mark.usefixtures("dispatcher")
+def test_what_is_delivered_is_not_committed_before_its_dead_letters_are_stored() -> None:
+    def fail() -> None:
+        raise NotStoredError
+
+    kafka = Kafka(0)
+    with pytest.raises(NotStoredError):
+        run(kafka, Book(), lambda: bool(kafka.committed), stored=fail)
+    assert not kafka.committed
 
 
 def test_removals_go_before_events(dispatcher: Dispatcher) -> None:
