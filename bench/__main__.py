@@ -29,6 +29,7 @@ from lethe.local.engines import Engines
 from lethe.local.stack import prepare
 from sinks.geo import ensure
 from sinks.kafka import BatchProducer, consumer
+from streams import kafka_login
 from streams.settings import Settings, load
 
 PACKAGES = ("pyarrow", "pyruhvro", "fastavro", "confluent-kafka", "faust-streaming", "noida-db")
@@ -80,14 +81,16 @@ def main() -> None:
 
 def create(settings: Settings, topics: Sequence[str]) -> None:
     """Create the contenders' own topics, with as many partitions as those of the lane."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options})
+    admin = AdminClient(
+        {"bootstrap.servers": settings.kafka.bootstrap, **kafka_login.options(settings)}
+    )
     for made in admin.create_topics([NewTopic(topic, 4, 1) for topic in topics]).values():
         made.result(30)
 
 
 def fill(settings: Settings, count: int, bar: Progress) -> float:
     """Publish the events; return their mean size in bytes."""
-    producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+    producer = BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
     task = bar.add_task("publishing events", total=count)
     size = 0
     for chunk in events(count):
@@ -120,7 +123,7 @@ def memory(settings: Settings, count: int, bar: Progress) -> Result:
     whole backlog at once, which would measure the broker and not the lane.
     """
     lane = start("memory", settings, count)
-    producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+    producer = BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
     task = bar.add_task("memory of the lane", total=count)
     done = 0
     for chunk in events(count):
@@ -137,7 +140,7 @@ def memory(settings: Settings, count: int, bar: Progress) -> Result:
 
 def wait_until_read(settings: Settings, group: str, topic: str) -> None:
     """Wait until ``group`` has committed everything on ``topic``."""
-    client = consumer(settings.kafka.bootstrap, group, settings.kafka.options)
+    client = consumer(settings.kafka.bootstrap, group, kafka_login.options(settings))
     try:
         while any(
             each.offset < client.get_watermark_offsets(each)[1]
@@ -150,13 +153,15 @@ def wait_until_read(settings: Settings, group: str, topic: str) -> None:
 
 def delete_all(settings: Settings, topic: str) -> None:
     """Delete every record of a topic."""
-    client = consumer(settings.kafka.bootstrap, "bench", settings.kafka.options)
+    client = consumer(settings.kafka.bootstrap, "bench", kafka_login.options(settings))
     ends = [
         TopicPartition(each.topic, each.partition, client.get_watermark_offsets(each)[1])
         for each in partitions(client, settings.topic(topic))
     ]
     client.close()
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options})
+    admin = AdminClient(
+        {"bootstrap.servers": settings.kafka.bootstrap, **kafka_login.options(settings)}
+    )
     for done in admin.delete_records([each for each in ends if each.offset]).values():
         done.result(30)
 

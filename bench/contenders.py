@@ -26,6 +26,7 @@ from schemas.columns import decode_batch
 from sinks.clickhouse.facts import FactsWriter
 from sinks.geo import Places, ensure
 from sinks.kafka import BatchProducer, consumer, poll
+from streams import kafka_login
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
@@ -227,11 +228,11 @@ def _places(settings: Settings) -> Places:
 
 
 def _consumer(settings: Settings, group: str) -> Consumer:
-    return consumer(settings.kafka.bootstrap, group, settings.kafka.options)
+    return consumer(settings.kafka.bootstrap, group, kafka_login.options(settings))
 
 
 def _producer(settings: Settings) -> BatchProducer:
-    return BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+    return BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
 
 
 def _no_salt() -> Salt:

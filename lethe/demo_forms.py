@@ -29,7 +29,7 @@ from sinks.ledger import deletion
 from sinks.ledger.deletion import Progress
 from sinks.ledger.ledger import Ledger
 from sinks.signing import Signer, verify
-from streams import policy
+from streams import kafka_login, policy
 from streams.keys import tokens
 from streams.settings import Settings
 from streams.shared import ledger_url, now
@@ -208,7 +208,7 @@ class FormsDemo:
         kafka, stop = self._settings.kafka, threading.Event()
 
         def work() -> None:
-            options: dict[str, Any] = dict(kafka.python_options)
+            options: dict[str, Any] = dict(kafka_login.python_options(self._settings))
             with RetentionWorker(kafka.bootstrap, HOLDER, prefix=kafka.prefix, **options) as worker:
                 worker.run(self._crm.erase, stop)
 

@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from lethe.demo_pipeline import PATIENCE, DemoError
 from sinks.kafka import consumer, poll
+from streams import kafka_login
 from streams.settings import Settings
 
 Place = tuple[str, int]  # topic and partition
@@ -16,10 +17,10 @@ class Onlooker:
     """Reads all topics of an installation, from now on."""
 
     def __init__(self, settings: Settings) -> None:
-        kafka = settings.kafka
+        kafka, options = settings.kafka, kafka_login.options(settings)
         # Not the reader: what it asks for waits behind its fetch, half a second for each partition.
-        self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **kafka.options})
-        self._source = consumer(kafka.bootstrap, f"{kafka.prefix}onlooker", kafka.options)
+        self._admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **options})
+        self._source = consumer(kafka.bootstrap, f"{kafka.prefix}onlooker", options)
         self._places: list[Place] = [
             (name, partition)
             for name, topic in self._source.list_topics(timeout=10).topics.items()

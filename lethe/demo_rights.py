@@ -27,7 +27,7 @@ from lethe.standins.crm import Crm
 from privacy.rights.request import Ground, Right
 from sinks.ledger import cases, requests
 from sinks.ledger.ledger import Ledger
-from streams import policy
+from streams import kafka_login, policy
 from streams.keys import tokens
 from streams.settings import Settings
 from streams.shared import ledger_url
@@ -184,7 +184,7 @@ class RightsDemo:
         """Run the CRM's two workers, each in a thread of its own."""
         settings, stop = self._settings, threading.Event()
         kafka = settings.kafka
-        options: dict[str, Any] = {"prefix": kafka.prefix, **kafka.python_options}
+        options: dict[str, Any] = {"prefix": kafka.prefix, **kafka_login.python_options(settings)}
 
         def erase() -> None:
             with RetentionWorker(kafka.bootstrap, HOLDER, **options) as worker:

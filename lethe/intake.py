@@ -17,6 +17,7 @@ from privacy.tracking import enter, key, problems
 from schemas.codec import encode
 from sinks.publish import KafkaPublisher, Message, Publisher, Stored
 from sinks.salts import Salts
+from streams import kafka_login
 from streams.settings import Settings, SettingsError
 
 TOPIC = "tracking-events"
@@ -142,7 +143,7 @@ def opened(settings: Settings, site: str, tally: Tally, *, endless: bool) -> Ite
     first = salts.current(_now())
     publisher = KafkaPublisher(
         settings.kafka.bootstrap,
-        settings.kafka.options,
+        kafka_login.options(settings),
         max_pending=(WINDOW + 2) * BATCH,
         timeout=60.0,
     )

@@ -14,7 +14,7 @@ import faust
 import structlog
 
 from sinks.clickhouse.rejects import RejectsTable
-from streams import ads, cases, deletion, profiles, rights, wiring
+from streams import ads, cases, deletion, kafka_login, profiles, rights, wiring
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
 from streams.shared import Shared
@@ -50,7 +50,7 @@ def build_app(shared: Shared) -> faust.App:
     app = faust.App(
         f"{settings.kafka.prefix}lethe",
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
-        broker_credentials=_credentials(settings.kafka.options),
+        broker_credentials=_credentials(kafka_login.options(settings)),
         datadir=str(settings.data_dir / "faust"),
         store="memory://",
         web_enabled=False,

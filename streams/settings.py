@@ -11,7 +11,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -46,26 +53,26 @@ class Kafka(Part):
         default={}, description="passed to every librdkafka client: TLS, SASL and the like"
     )
 
-    @property
-    def python_options(self) -> dict[str, str]:
-        """How kafka-python, the SDK's client, is told the same. Librdkafka's tuning is its own."""
-        return {
-            _PYTHON_OPTIONS[name]: value
-            for name, value in self.options.items()
-            if name in _PYTHON_OPTIONS
-        }
+    @field_validator("options")
+    @classmethod
+    def _without_secrets_and_verified(cls, options: dict[str, str]) -> dict[str, str]:
+        for name, remedy in _NOT_HERE.items():
+            if name in options:
+                raise ValueError(f"{name} {remedy}")
+        return options
 
 
-_PYTHON_OPTIONS = {
-    "security.protocol": "security_protocol",
-    "sasl.mechanism": "sasl_mechanism",
-    "sasl.mechanisms": "sasl_mechanism",
-    "sasl.username": "sasl_plain_username",
-    "sasl.password": "sasl_plain_password",
-    "ssl.ca.location": "ssl_cafile",
-    "ssl.certificate.location": "ssl_certfile",
-    "ssl.key.location": "ssl_keyfile",
-    "ssl.key.password": "ssl_password",
+# What the options may not say. In an environment or a settings file, secrets are read by others;
+# and of a broker that nobody verifies, only some of our clients would know not to verify it.
+_NOT_HERE = {
+    "sasl.password": "is a secret: put it into the file <secrets>/kafka-password",
+    "ssl.key.password": "is a secret: put it into the file <secrets>/kafka-key-password",
+    "ssl.key.pem": "is a secret: name the key's file, in ssl.key.location",
+    "ssl.keystore.location": "is not known to all clients: use ssl.key.location",
+    "ssl.keystore.password": "is a secret: use ssl.key.location and <secrets>/kafka-key-password",
+    "sasl.oauthbearer.client.secret": "is a secret, and such a login is not supported",
+    "enable.ssl.certificate.verification": "cannot be changed: the broker is always verified",
+    "ssl.endpoint.identification.algorithm": "cannot be changed: its name is always verified",
 }
 
 

@@ -13,7 +13,7 @@ from sinks.clickhouse.connect import connect
 from sinks.consent_barrier import Consents
 from sinks.kafka import BatchProducer, consumer
 from sinks.ledger.ledger import Ledger
-from streams import policy
+from streams import kafka_login, policy
 from streams.settings import Settings, SettingsError
 
 
@@ -36,9 +36,9 @@ class Shared:
     @cached_property
     def consents(self) -> Consents:
         """What visitors chose about the policy's purposes."""
-        kafka = self.settings.kafka
+        kafka, options = self.settings.kafka, kafka_login.options(self.settings)
         purposes = tuple(self.policy.purposes) if self.policy is not None else ()
-        return Consents(kafka.bootstrap, kafka.options, kafka.prefix, purposes)
+        return Consents(kafka.bootstrap, options, kafka.prefix, purposes)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -62,13 +62,14 @@ class Shared:
         kafka = self.settings.kafka
         session = int(kafka.session_seconds * 1000)
         beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
-        return consumer(kafka.bootstrap, kafka.prefix + reader, {**beats, **kafka.options})
+        options = {**beats, **kafka_login.options(self.settings)}
+        return consumer(kafka.bootstrap, kafka.prefix + reader, options)
 
     def producer(self, writer: str) -> BatchProducer:
         """Return a producer for a writer of the catalogue, which its topics' readers can read."""
         kafka, codec = self.settings.kafka, codec_of(writer)
         needed = {} if codec is None else {"compression.type": codec}
-        return BatchProducer(kafka.bootstrap, {**kafka.options, **needed})
+        return BatchProducer(kafka.bootstrap, {**kafka_login.options(self.settings), **needed})
 
 
 def clickhouse(settings: Settings, user: str) -> Client:

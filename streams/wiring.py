@@ -12,7 +12,7 @@ from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
 from sinks.geo import Places, ensure
 from sinks.salts import Salts
-from streams import metrics
+from streams import kafka_login, metrics
 from streams.choices import PolicyChoices, know
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
@@ -142,4 +142,4 @@ def _anonymise_lane(shared: Shared, *, raw: bool) -> AnonymiseLane:
 
 
 def _client(settings: Settings) -> dict[str, str]:
-    return {"bootstrap.servers": settings.kafka.bootstrap, **settings.kafka.options}
+    return {"bootstrap.servers": settings.kafka.bootstrap, **kafka_login.options(settings)}

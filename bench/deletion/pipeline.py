@@ -16,7 +16,7 @@ from sinks.kafka_admin import create_topics
 from sinks.ledger import deletion
 from sinks.ledger.tables import deletions
 from sinks.signing import Signer
-from streams import cases
+from streams import cases, kafka_login
 from streams.cases.transitions import Transitions
 from streams.deletion import LOOPS
 from streams.deletion.announce import DELETIONS, Announcement
@@ -31,9 +31,9 @@ class Pipeline:
 
     def __init__(self, shared: Shared) -> None:
         settings, self.policy = shared.settings, shared.known_policy
-        kafka = settings.kafka
+        kafka, options = settings.kafka, kafka_login.options(settings)
         create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix,
+            kafka.bootstrap, options, kafka.prefix,
             departments=self.policy.departments, holders=self.policy.holders,
         )  # fmt: skip
         prepare(settings.secrets, self.policy)
@@ -42,7 +42,7 @@ class Pipeline:
         self.random = Random(4)
         self.transitions = Transitions(self.policy, settings.topic, dict)
         self._events = Producer(
-            {"bootstrap.servers": kafka.bootstrap, **SAFE, "linger.ms": 0, **kafka.options}
+            {"bootstrap.servers": kafka.bootstrap, **SAFE, "linger.ms": 0, **options}
         )
 
     def fill(self, service: str, count: int, group: str | None = None) -> list[str]:
@@ -133,8 +133,8 @@ class Pipeline:
 
     def _messages(self, name: str) -> int:
         """Return how many messages were written to a topic that nothing expires on meanwhile."""
-        kafka = self.shared.settings.kafka
-        reader = consumer(kafka.bootstrap, f"{kafka.prefix}count", kafka.options)
+        kafka, options = self.shared.settings.kafka, kafka_login.options(self.shared.settings)
+        reader = consumer(kafka.bootstrap, f"{kafka.prefix}count", options)
         topic = self.shared.settings.topic(name)
         places = reader.list_topics(topic, timeout=10).topics[topic].partitions
         ends = [

@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 
 from lethe.case_keys import KeysUnavailableError
 from lethe.sealed_reader import ReadingRefusedError, SealedReader
+from streams import kafka_login
 from streams.keys import tokens
 from streams.settings import Settings, SettingsError
 
@@ -24,7 +25,7 @@ def reading(
     Raise SettingsError that says what helps, and OSError when there is no token.
     """
     file = token_file or settings.secrets / tokens.FOLDER / department
-    options: dict[str, Any] = dict(settings.kafka.python_options)
+    options: dict[str, Any] = dict(kafka_login.python_options(settings))
     token = file.read_text().strip()
     try:
         with kind(

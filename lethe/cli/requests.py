@@ -209,6 +209,7 @@ def erase(
     from sinks.keys.intake import subject_key
     from sinks.keys.keks import Keks, KeyStoreError
     from sinks.keys.vault import Vault
+    from streams import kafka_login
     from streams.rights.desk import Desk
     from streams.rights.people import read_people
     from streams.settings import SettingsError, load
@@ -225,7 +226,7 @@ def erase(
             raise SettingsError("the policy has no [rights]")
         people = read_people(file)
         ledger = open_ledger(settings)
-        producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+        producer = BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
         try:
             entered = Desk(settings.topic(REQUESTS), producer).erase(
                 people,
@@ -319,6 +320,7 @@ def _say(
     from lethe.cli.common import errors_told, ledger_to_read
     from sinks.kafka import BatchProducer, NotStoredError
     from sinks.ledger import requests as kept
+    from streams import kafka_login
     from streams.rights.desk import Desk
     from streams.settings import SettingsError, load
     from streams.shared import now
@@ -332,7 +334,7 @@ def _say(
             raise SettingsError("there is no such request")
         if found.state not in states:
             raise SettingsError(f"it is {found.state}: too late for that, or too early")
-        producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+        producer = BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
         try:
             Desk(settings.topic(REQUESTS), producer).say(request_id, kind, because, now(), details)
         except NotStoredError as error:

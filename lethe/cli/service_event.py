@@ -100,6 +100,7 @@ def send(
     """
     from schemas.codec import encode
     from sinks.kafka import BatchProducer
+    from streams import kafka_login
     from streams.cases import EVENTS
 
     content: dict[str, object] = {
@@ -112,7 +113,7 @@ def send(
         "by": by,
         "details": {},
     }
-    producer = BatchProducer(settings.kafka.bootstrap, settings.kafka.options)
+    producer = BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
     key = (case or group or "").encode()
     producer.send(settings.topic(EVENTS), [encode("service_event", content)], [key])
     producer.stored()

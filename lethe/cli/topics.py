@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from confluent_kafka.admin import AclBinding
     from rich.console import Console
@@ -48,16 +48,18 @@ def topics(
 
     from lethe.cli.common import errors_told, policy_of
     from schemas.registry import topics_of
+    from streams import kafka_login
     from streams.settings import load
 
     console = Console()
     with errors_told("topics"):
         settings = load()
         policy = policy_of(settings)
+        options = kafka_login.options(settings) if create else {}
     departments = () if policy is None else tuple(policy.departments)
     holders = () if policy is None else tuple(policy.holders)
     if create:
-        raise typer.Exit(_create(console, settings.kafka, departments, holders))
+        raise typer.Exit(_create(console, settings.kafka, options, departments, holders))
     table = Table("topic", "owner", "from", "to", "kept", "personal data", title="Topics")
     for topic in topics_of(departments, holders).values():
         classes = sorted(set(topic.personal_data.values()) - {"none"})
@@ -87,15 +89,17 @@ def acls(
     """
     from lethe.cli.common import errors_told, policy_of
     from sinks import kafka_acls
+    from streams import kafka_login
     from streams.settings import load
 
     with errors_told("topics"):
         settings = load()
         policy = policy_of(settings)
+        options = kafka_login.options(settings) if apply else {}
     kafka = settings.kafka
     wanted = kafka_acls.acls(policy, kafka.prefix)
     if apply:
-        raise typer.Exit(_apply(kafka, wanted))
+        raise typer.Exit(_apply(kafka, options, wanted))
     if output is Format.COMMANDS:
         for each in wanted:
             typer.echo(_command(each, kafka.bootstrap))
@@ -103,18 +107,18 @@ def acls(
         _print(wanted, "ACLs")
 
 
-def _apply(kafka: "Kafka", wanted: "Iterable[AclBinding]") -> int:
+def _apply(kafka: "Kafka", options: "Mapping[str, str]", wanted: "Iterable[AclBinding]") -> int:
     from confluent_kafka import KafkaException
 
     from sinks.kafka_acls import put_acls
 
     try:
-        added, others = put_acls(kafka.bootstrap, kafka.options, wanted, kafka.prefix)
+        added, others = put_acls(kafka.bootstrap, options, wanted, kafka.prefix)
     except KafkaException as error:
         # The kind alone: what a broker says may quote a credential.
         typer.echo(
             f"lethe topics: {kafka.bootstrap} takes no ACLs: {error.args[0].name()}; it has to be "
-            "there, with an authorizer that knows the login in kafka.options as a super user's",
+            "there, with an authorizer that knows the login of kafka.options as a super user's",
             err=True,
         )
         return 2
@@ -162,6 +166,7 @@ def _kept(topic: "Topic") -> str:
 def _create(
     console: "Console",
     kafka: "Kafka",
+    options: "Mapping[str, str]",
     departments: "Iterable[str]",
     holders: "Iterable[str]",
 ) -> int:
@@ -171,7 +176,7 @@ def _create(
 
     try:
         drifts = create_topics(
-            kafka.bootstrap, kafka.options, kafka.prefix, kafka.replication,
+            kafka.bootstrap, options, kafka.prefix, kafka.replication,
             departments=departments, holders=holders,
         )  # fmt: skip
     except KafkaException:

@@ -14,7 +14,7 @@ from privacy.policy import Policy
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
 from sinks.kafka_admin import create_topics
-from streams import policy
+from streams import kafka_login, policy
 from streams.keys import prepare as keys
 from streams.keys import tokens
 from streams.settings import Settings
@@ -109,7 +109,7 @@ def prepare(settings: Settings, tell: Tell, its_policy: Policy | None) -> None:
     departments = () if its_policy is None else its_policy.departments
     holders = () if its_policy is None else its_policy.holders
     for drift in create_topics(
-        kafka.bootstrap, kafka.options, kafka.prefix, kafka.replication,
+        kafka.bootstrap, kafka_login.options(settings), kafka.prefix, kafka.replication,
         departments=departments, holders=holders,
     ):  # fmt: skip
         tell(f"topic {drift.topic}: {drift.setting} is {drift.found}, should be {drift.wanted}")

@@ -8,6 +8,7 @@ from privacy.policy import Policy
 from privacy.signed import Keys
 from sinks.publish import KafkaPublisher
 from sinks.salts import Salts
+from streams import kafka_login
 from streams.collector.app import Collector
 from streams.collector.consent_store import Consents
 from streams.collector.forms import Forms
@@ -37,7 +38,7 @@ async def serve(
     """
     publisher = KafkaPublisher(
         settings.kafka.bootstrap,
-        settings.kafka.options,
+        kafka_login.options(settings),
         max_pending=settings.collector.max_pending,
     )
     salts = Salts.under(settings.data_dir)
