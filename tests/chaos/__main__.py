@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lethe.local import packages
+from tests.chaos import apart
 from tests.chaos.plan import FAULTS, run
 from tests.chaos.report import all_is_well, markdown, read, table
 
@@ -22,6 +24,7 @@ def main() -> int:
     running.add_argument("--results", type=Path, default=Path("chaos.jsonl"))
     running.add_argument("--minutes", type=float, default=60.0, help="of faults in a slice")
     running.add_argument("--only", action="append", default=[], choices=sorted(FAULTS))
+    running.add_argument("--keep", type=Path, metavar="FOLDER", help="leave all files there")
     showing = commands.add_parser("table", help="show what is in the file; 1 unless all is well")
     showing.add_argument("results", type=Path)
     showing.add_argument("--markdown", action="store_true")
@@ -35,7 +38,8 @@ def main() -> int:
 
         tell(f"seed {given.seed}")
         run(
-            given.plan, given.seed, given.results, tell, minutes=given.minutes, only=given.only
+            given.plan, given.seed, given.results, tell,
+            minutes=given.minutes, only=given.only, keep=given.keep,
         )  # fmt: skip
     rows = read(given.results)
     if given.command == "table" and given.markdown:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 
-from lethe.local.process import Process
+from lethe.local.process import Process, listening
 from tests.chaos.stack import LEASE_SECONDS, SESSION_SECONDS, WORKERS, Stack, wait
 
 
@@ -54,14 +54,14 @@ def paused(process: Process) -> Iterator[None]:
 def kill_any(stack: Stack, random: Random) -> str:
     """Kill one of the company's processes."""
     kill(random.choice(stack.processes))
-    stack.meet()
+    stack.flow()
     return ""
 
 
 def kill_broker(stack: Stack, random: Random) -> str:
     """Kill a broker."""
     kill(random.choice(stack.brokers))
-    stack.meet()
+    stack.flow()
     return ""
 
 
@@ -71,7 +71,7 @@ def stop_broker(stack: Stack, random: Random) -> str:
     before = broker.restarts
     broker.stop()
     wait(lambda: broker.restarts > before, "the broker to be restarted")
-    stack.meet()
+    stack.flow()
     return ""
 
 
@@ -79,7 +79,8 @@ def kill_clickhouse(stack: Stack, random: Random) -> str:
     """Kill ClickHouse while the loader is at work."""
     time.sleep(random.uniform(0, 1))  # to hit another place of the loader's second
     kill(stack.clickhouse)
-    stack.meet()
+    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
+    stack.flow()
     return ""
 
 
@@ -89,7 +90,7 @@ def pause(seconds: float) -> Callable[[Stack, Random], str]:
     def inject(stack: Stack, random: Random) -> str:
         with paused(random.choice(stack.workers)):
             time.sleep(seconds)
-        stack.meet()
+        stack.flow()
         return ""
 
     return inject

@@ -5,8 +5,6 @@ that do not. It is run in slices, each on topics, tables and a ledger of its own
 when it is checked: what was reported is not run again.
 """
 
-import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +15,15 @@ from random import Random
 from typing import Literal
 
 from lethe.standins.server import StandIns, in_thread
-from tests.chaos import faults
+from tests.chaos import cluster, disks, drift, faults, network
 from tests.chaos.acked import Acked, lines
 from tests.chaos.check import Episode, rows, violations
 from tests.chaos.faults import Fault
+from tests.chaos.grounds import company_disk, reached, rough, three
 from tests.chaos.owed import Owed
+from tests.chaos.providers import moody
 from tests.chaos.report import Row, read, report
-from tests.chaos.stack import Ground, Stack, plain
+from tests.chaos.stack import Ground, Stack
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import drained, found
 
@@ -31,11 +31,14 @@ Plan = Literal["ci", "nightly"]
 Tell = Callable[[str], None]
 Make = Callable[[Path], AbstractContextManager[Ground]]
 
-FAULTS: Mapping[str, Fault] = {each.name: each for each in faults.FAULTS}
+FAULTS: Mapping[str, Fault] = {
+    each.name: each for module in (faults, network, disks, drift, cluster) for each in module.FAULTS
+}
 
 # What each ground offers to faults; the first that has all that a fault needs is taken.
 GROUNDS: Mapping[str, tuple[Make, frozenset[str]]] = {
-    "plain": (plain, frozenset()),
+    "one broker": (rough, network.NEEDS | disks.NEEDS),
+    "three brokers": (three, cluster.NEEDS),
 }
 SHOWN = 30  # violations that are told one by one
 
@@ -61,17 +64,22 @@ def run(
     *,
     minutes: float = 60.0,
     only: Sequence[str] = (),
+    keep: Path | None = None,
 ) -> None:
-    """Run what of a plan is not reported yet, in slices of at most so many minutes of faults."""
+    """Run what of a plan is not reported yet, in slices of at most so many minutes of faults.
+
+    ``keep``: where all files are left for a look.
+    """
     order = episodes(plan, seed, only)
     done = max((each.upto for each in read(results) if each.seed == seed), default=0)
     left = list(enumerate(order))[done:]
     for name, those in groupby(left, key=lambda each: ground_of(each[1])):
         waiting = [fault for _, fault in those]
-        with _folder() as folder, GROUNDS[name][0](folder / "engines") as ground:
+        with _folder(keep) as folder, GROUNDS[name][0](folder / "engines") as ground:
             while waiting:
                 with in_thread() as standins:
-                    slice_ = Slice(ground, folder / f"{done}", standins, f"{seed}-{done}", tell)
+                    those_there = reached(ground, standins)
+                    slice_ = Slice(ground, folder / f"{done}", those_there, f"{seed}-{done}", tell)
                     slice_.burn(waiting, minutes)
                 done += len(slice_.episodes)
                 waiting = waiting[len(slice_.episodes) :]
@@ -96,9 +104,13 @@ class Slice:
         (self._folder / "company").mkdir(parents=True)
         file = self._folder / "acked.jsonl"
         acked, chance = Acked(file), Random(self._seed)
-        with Stack(self._ground, self._folder / "company", self._standins) as stack:
+        company = self._folder / "company"
+        with (
+            company_disk(self._ground, company / "data"),
+            Stack(self._ground, company, self._standins) as stack,
+        ):
             self._tell("the company is open")
-            with Traffic(stack, acked, self._seed):
+            with Traffic(stack, acked, self._seed), moody(stack.desk, self._seed) as self._moods:
                 stack.meet(20)
                 deadline = time.monotonic() + 60 * minutes
                 for fault in waiting:
@@ -116,9 +128,12 @@ class Slice:
         """Return what is to be reported; tell of each violation."""
         for name, each in self._found[:SHOWN]:
             self._tell(f"{name} {each.kind}: {each.what}")
-        return rows(
-            self._owed, [each for _, each in self._found], self.episodes, seed=seed, upto=upto
-        )
+        found = [each for _, each in self._found]
+        return [
+            *rows(self._owed, found, self.episodes, seed=seed, upto=upto),
+            *(Row(name, times, times, 0, 0, 0, 0, 0, seed, upto=upto)
+              for name, times in sorted(self._moods.items())),
+        ]  # fmt: skip
 
     def _inject(self, fault: Fault, stack: Stack, chance: Random) -> None:
         began, started = time.time_ns() // 1_000_000, time.monotonic()
@@ -128,12 +143,11 @@ class Slice:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """Make a folder, and remove it unless something raises."""
-    folder = Path(tempfile.mkdtemp(prefix="lethe-chaos-"))
-    try:
-        yield folder
-    except BaseException:
-        sys.stderr.write(f"what was left behind is in {folder}\n")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Make a folder, and remove it in the end unless it is to be kept."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="lethe-chaos-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

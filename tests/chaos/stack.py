@@ -100,6 +100,11 @@ class Busy(Protocol):
         """How many requests and messages were begun."""
         ...
 
+    @property
+    def acknowledged(self) -> int:
+        """How many requests were acknowledged."""
+        ...
+
 
 class Stack:
     """The company, from ``start`` to ``stop``. A fault may do to it what it likes, and heals it."""
@@ -177,7 +182,8 @@ class Stack:
         """Stop all of the company."""
         self._over.set()
         for each in self._holders:
-            each.join()
+            if each.ident is not None:
+                each.join()
         self.company.stop()
 
     def __enter__(self) -> Self:
@@ -215,6 +221,12 @@ class Stack:
         if self.traffic is not None:
             traffic, before = self.traffic, self.traffic.tried
             wait(lambda: traffic.tried >= before + count, "traffic to meet the fault", seconds)
+
+    def flow(self, count: int = 3, seconds: float = 30.0) -> None:
+        """Wait until ``count`` more requests are acknowledged: so all is well for traffic."""
+        if self.traffic is not None:
+            traffic, before = self.traffic, self.traffic.acknowledged
+            wait(lambda: traffic.acknowledged >= before + count, "traffic to flow", seconds)
 
     def behind(self) -> dict[str, int]:
         """Return how many messages each reader has not read, where there are any."""

@@ -68,7 +68,7 @@ class Traffic:
 
     def __init__(self, stack: Stack, acked: Acked, seed: str, *, rate: float = 100.0) -> None:
         """Send ``rate`` visits a second, and less of the rest."""
-        self.tried = 0
+        self.tried = self.acknowledged = 0
         self._stack = stack
         self._acked = acked
         self._seed = seed
@@ -301,7 +301,7 @@ class Traffic:
             if error is None:
                 places.append(f"{message.topic()}:{message.partition()}:{message.offset()}")
 
-        self._count()
+        self._count(tried=1)
         self._producer.produce(
             self._stack.settings.topic(topic), key=key, value=value, on_delivery=stored
         )
@@ -327,10 +327,11 @@ class Traffic:
         deadline = None
         while deadline is None or time.monotonic() < deadline:
             self._acked.tried(kind, items)
-            self._count()
+            self._count(tried=1)
             status, answer = self._call(path, body)
             if status == 202:
                 self._acked.acked(kind, items if told is None else [told(answer)])
+                self._count(acknowledged=1)
                 return answer
             if status not in AGAIN:
                 raise ChaosError(f"the collector answered {path} with {status}: {answer}")
@@ -353,6 +354,7 @@ class Traffic:
         except (OSError, http.client.HTTPException, ValueError):
             return 0, {}  # ValueError: an answer that broke off
 
-    def _count(self) -> None:
+    def _count(self, *, tried: int = 0, acknowledged: int = 0) -> None:
         with self._lock:
-            self.tried += 1
+            self.tried += tried
+            self.acknowledged += acknowledged
