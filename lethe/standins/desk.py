@@ -65,6 +65,7 @@ class Mood:
     latency: float = 0.0  # seconds before it answers
     answers: deque[Answer] = field(default_factory=deque)
     vanish: int = 0  # so many calls are taken, and the connection is cut before the answer
+    drip: float = 0.0  # seconds before each byte of the answer's body
 
 
 class Desk:
@@ -110,6 +111,8 @@ class Desk:
                 mood.vanish -= 1
                 if request.transport is not None:
                     request.transport.abort()
+            if mood.drip:
+                return await _dripped(request, _response(answer), mood.drip)
             return _response(answer)
 
         return handler
@@ -120,6 +123,21 @@ def _content(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return None
+
+
+async def _dripped(
+    request: web.Request, answer: web.Response, seconds: float
+) -> web.StreamResponse:
+    """Send the head of an answer at once, and a byte of its body each so many seconds."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    slow = web.StreamResponse(status=answer.status, headers=answer.headers)
+    slow.content_length = len(body)
+    await slow.prepare(request)
+    for each in body:
+        await asyncio.sleep(seconds)
+        await slow.write(bytes([each]))
+    await slow.write_eof()
+    return slow
 
 
 def _response(answer: Answer) -> web.Response:

@@ -145,6 +145,7 @@ class NewMood(_Part):
     latency: Annotated[float, Field(ge=0, le=600)] | None = None
     answers: tuple[GivenAnswer, ...] = ()
     vanish: Annotated[int, Field(ge=0)] | None = None
+    drip: Annotated[float, Field(ge=0, le=60)] | None = None
 
 
 class _Office:
@@ -192,9 +193,16 @@ class _Office:
             mood.latency = new.latency
         if new.vanish is not None:
             mood.vanish = new.vanish
+        if new.drip is not None:
+            mood.drip = new.drip
         mood.answers.extend(Answer(each.status, each.content, each.headers) for each in new.answers)
         return web.json_response(
-            {"latency": mood.latency, "vanish": mood.vanish, "answers": len(mood.answers)}
+            {
+                "latency": mood.latency,
+                "vanish": mood.vanish,
+                "drip": mood.drip,
+                "answers": len(mood.answers),
+            }
         )
 
 

@@ -12,6 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+
+class RefusedError(RuntimeError):
+    """Raised when the system does not do what it was told."""
+
+
 MOUNTS, LOSS = "mounts", "loss"  # what it may offer
 
 _ENTERED: Final = "LETHE_CHAOS_APART"
@@ -38,7 +43,7 @@ def enter(command: Sequence[str] = ()) -> frozenset[str]:
         _run("nft", "add", "chain", *_CHAIN, "{ type filter hook input priority 0; }")
         _run("nft", "add", "rule", *_CHAIN, "numgen random mod 100 < 0 drop")
         _run("nft", "flush", "chain", *_CHAIN)
-    except (OSError, subprocess.CalledProcessError):
+    except (FileNotFoundError, RefusedError):
         return frozenset(offered)
     return frozenset(offered | {LOSS})
 
@@ -60,7 +65,7 @@ def losing(percent: int) -> Iterator[Callable[[], int]]:
 
 
 def mount(folder: Path, size: int) -> None:
-    """Mount a disk of ``size`` bytes, in memory, at an empty folder. Raises CalledProcessError."""
+    """Mount a disk of ``size`` bytes, in memory, at an empty folder. Raises RefusedError."""
     folder.mkdir(parents=True, exist_ok=True)
     _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
 
@@ -81,5 +86,7 @@ def _run(program: str, *words: str) -> str:
     found = shutil.which(program, path=_PLACES)
     if found is None:
         raise FileNotFoundError(program)
-    done = subprocess.run([found, *words], capture_output=True, check=True, text=True)
+    done = subprocess.run([found, *words], capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise RefusedError(f"{program}: {done.stderr.strip()}")
     return done.stdout

@@ -6,15 +6,23 @@ looks like it: to whoever uses TCP a lost packet is a pause until it is sent aga
 """
 
 import asyncio
-import random
 import socket
 import struct
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
+
+from tests.chaos import apart
+from tests.chaos.faults import Fault
+from tests.chaos.stack import Stack, wait
+
+NETWORK: Final = "network"  # what a ground offers: a proxy before each server, by its name
+NEEDS: Final = frozenset({NETWORK})
 
 CHUNK: Final = 65_536  # bytes
 CONNECT_SECONDS: Final = 5.0
@@ -63,7 +71,7 @@ class Proxy:
         self.target = target
         self.port = port
         self.met = 0  # how often a trouble has met somebody
-        self._random = random.Random(f"{seed}")
+        self._random = Random(f"{seed}")
         self._trouble = FINE
         self._open: dict[asyncio.Task[Any], _Connection] = {}
         self._loop = asyncio.new_event_loop()
@@ -171,3 +179,65 @@ class Proxy:
             while self._random.random() < loss:
                 wait, again = wait + again, again * 2
         return wait
+
+
+def troubled(
+    make: Callable[[Random], Trouble], low: float, high: float
+) -> Callable[[Stack, Random], str]:
+    """Return what has one of the networks be in trouble for ``low`` to ``high`` seconds.
+
+    It has met traffic then.
+    """
+
+    def inject(stack: Stack, random: Random) -> str:
+        networks: dict[str, Proxy] = stack.ground.offers[NETWORK]
+        name = random.choice(sorted(networks))
+        proxy, before = networks[name], networks[name].met
+        with proxy.troubled(make(random)):
+            time.sleep(random.uniform(low, high))
+            wait(lambda: proxy.met >= before + 3, f"the network of {name} to be used")
+        return f"to {name}"
+
+    return inject
+
+
+def lossy(stack: Stack, _: Random) -> str:
+    """Lose five of a hundred packets between all processes for ten seconds."""
+    try:
+        with apart.losing(5) as lost:
+            wait(lambda: lost() >= 50, "packets to be lost")
+            time.sleep(10)
+    except (FileNotFoundError, apart.RefusedError):
+        networks: dict[str, Proxy] = stack.ground.offers[NETWORK]
+        before = sum(each.met for each in networks.values())
+        with ExitStack() as all_of_them:
+            for each in networks.values():
+                all_of_them.enter_context(each.troubled(Trouble(loss=0.05)))
+            time.sleep(10)
+            wait(lambda: sum(each.met for each in networks.values()) > before, "packets")
+        return "by the proxy: no namespaces here"
+    return "by the kernel"
+
+
+def _always(trouble: Trouble) -> Callable[[Random], Trouble]:
+    return lambda _: trouble
+
+
+FAULTS = (
+    Fault("network cut", troubled(_always(Trouble(cut=True)), 1, 4), NEEDS, ci=2, nightly=50),
+    Fault("network slow by 1 s", troubled(_always(Trouble(delay=1)), 4, 8), NEEDS, nightly=50),
+    Fault("network half-open", troubled(_always(Trouble(silent=True)), 2, 6), NEEDS, nightly=50),
+    Fault(
+        "network resets in the middle",
+        troubled(lambda random: Trouble(reset_after=random.randrange(100, 20_000)), 2, 5),
+        NEEDS,
+        nightly=50,
+    ),
+    Fault(
+        "network drips",
+        troubled(lambda random: Trouble(drip=random.randrange(20, 200)), 2, 5),
+        NEEDS,
+        nightly=50,
+    ),
+    Fault("network loses 5 % of packets", lossy, NEEDS, nightly=20),
+)

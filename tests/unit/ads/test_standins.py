@@ -157,7 +157,7 @@ async def test_answers_are_given_one_a_call_in_place_of_the_providers_own(client
         {"status": 502, "content": "<html>"},
     ]
     mood = await client.post("/desk/mood", json={"provider": "meta", "answers": answers})
-    assert await mood.json() == {"latency": 0.0, "vanish": 0, "answers": 2}
+    assert await mood.json() == {"latency": 0.0, "vanish": 0, "drip": 0.0, "answers": 2}
     first, second, third = [
         await client.post(EVENTS, json={"data": [EVENT]}, headers=TOKEN) for _ in range(3)
     ]
@@ -166,6 +166,19 @@ async def test_answers_are_given_one_a_call_in_place_of_the_providers_own(client
     assert (second.status, await second.text()) == (502, "<html>")
     assert third.status == 200
     assert (await taken(client))["meta"] == {"evt-1": 1}
+
+
+async def test_an_answer_drips_and_comes_whole(client: Any) -> None:
+    async def ask() -> Any:
+        answer = await client.post("/ga4/debug/mp/collect", json={"events": []})
+        return answer.status, await answer.text()
+
+    quick = await ask()
+    await client.post("/desk/mood", json={"provider": "ga4", "drip": 0.001})
+    began = time.monotonic()
+    assert await ask() == quick
+    assert time.monotonic() - began >= 0.001 * len(quick[1])
+    assert quick[1]
 
 
 async def test_a_call_that_vanishes_was_taken(client: Any) -> None:
@@ -179,7 +192,7 @@ async def test_a_call_that_vanishes_was_taken(client: Any) -> None:
 async def test_a_mood_keeps_what_it_is_not_told(client: Any, desk: Desk) -> None:
     await client.post("/desk/mood", json={"provider": "x", "latency": 0.25})
     answer = await (await client.post("/desk/mood", json={"provider": "x", "vanish": 2})).json()
-    assert answer == {"latency": 0.25, "vanish": 2, "answers": 0}
+    assert answer == {"latency": 0.25, "vanish": 2, "drip": 0.0, "answers": 0}
     assert desk.mood("x").latency == 0.25
     assert not desk.mood("meta").latency
 

@@ -1,0 +1,32 @@
+"""Brokers that are lost: one of three, and everything goes on; two, and nothing is acknowledged."""
+
+from random import Random
+from typing import Final
+
+from tests.chaos.faults import Fault, kill
+from tests.chaos.stack import Stack, wait
+
+THREE: Final = "three brokers"
+NEEDS: Final = frozenset({THREE})
+
+
+def one_is_lost(stack: Stack, random: Random) -> str:
+    """Kill one of three brokers; traffic is acknowledged before it is back."""
+    broker = random.choice(stack.brokers)
+    kill(broker)
+    wait(lambda: stack.acknowledged(10), "traffic to be acknowledged by two brokers", 30)
+    return ""
+
+
+def two_are_lost(stack: Stack, random: Random) -> str:
+    """Kill two of three brokers at once; what is acknowledged then has two copies again."""
+    for each in random.sample(list(stack.brokers), 2):
+        kill(each)
+    stack.meet()
+    return ""
+
+
+FAULTS = (
+    Fault("one of three brokers killed", one_is_lost, NEEDS, ci=1, nightly=20),
+    Fault("two of three brokers killed", two_are_lost, NEEDS, ci=1, nightly=20),
+)
