@@ -34,6 +34,7 @@ default.replication.factor={copies}
 min.insync.replicas={needed}
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor={copies}
+transaction.state.log.num.partitions=4
 transaction.state.log.replication.factor={copies}
 transaction.state.log.min.isr={needed}
 group.initial.rebalance.delay.ms=0
@@ -190,7 +191,12 @@ def _prepare(
     java = ["java", f"-Xmx{heap}m", "-cp", f"{jars}/*"]
     _format(java, nodes, access)
     return [
-        Process(node.name, [*java, "kafka.Kafka", str(node.properties)], node.log, [node.port])
+        Process(
+            node.name,
+            [*java, "kafka.Kafka", str(node.properties)],
+            node.log,
+            [node.port, node.inside],
+        )
         for node in nodes
     ]
 

@@ -2,10 +2,9 @@
 
 import json
 import os
-import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,21 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer
 
 from lethe import CaseReader
-from lethe.local import EngineError, brokers, packages
+from lethe.local import EngineError, brokers
 from lethe.local.process import Process, choose_port, listening
+from privacy.policy import Policy
 from sinks.geo.store import sample_table
 from sinks.kafka import SAFE, consumer
 from sinks.kafka_acls import acls, put_acls
 from sinks.kafka_admin import create_topics
-from streams import policy
+from streams import kafka_login, policy
 from streams.keys.prepare import prepare
 from streams.settings import Collector, Geo, Kafka, Keys, Settings, load
 from streams.shared import now
+from tests.integration.access.secured import Secured
 
 PREFIX = "acl."
+OTHER_PREFIX = "matrix."
 PATIENCE = 60.0
 PARTS = (
     "anonymise", "anonymise-raw", "route", "consent", "cases", "closures", "delete", "receipts",
@@ -78,48 +80,33 @@ legal_basis = "Art. 6(1)(a) GDPR"
 
 
 class Company:
-    """The broker, and everybody who has a login there. ``prefix`` is in every principal's name."""
+    """Everybody who has a login at the broker. ``PREFIX`` is in every principal's name."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, secured: Secured, its_policy: Policy) -> None:
         self._folder = folder
-        file = folder / "policy.toml"
-        file.write_text(POLICY)
-        self.policy = policy.load(file)
+        self._secured = secured
+        self.policy = its_policy
         self.acls = acls(self.policy, PREFIX)
-        users = {each.principal.removeprefix("User:") for each in self.acls}
-        self._passwords = {
-            user: secrets.token_hex(16) for user in (brokers.SUPER_USER, *sorted(users))
-        }
         self._settings = load(
             engines=False,
             data_dir=folder,
-            policy=file,
-            kafka=Kafka(bootstrap=f"127.0.0.1:{choose_port(0)}", prefix=PREFIX, session_seconds=6),
+            policy=policy_file(folder),
+            kafka=Kafka(prefix=PREFIX, session_seconds=6),
             collector=Collector(port=choose_port(0)),
             keys=Keys(port=choose_port(0)),
             geo=Geo(cache=folder / "geo"),
             metrics_port=choose_port(0),
         )
-        port = int(self._settings.kafka.bootstrap.partition(":")[2])
-        jars, log = packages.kafka_jars(), folder / "broker.log"
-        broker = brokers.kafka(jars, folder / "kafka", log, port, self._passwords)
-        stack.callback(broker.stop)
-        broker.start()
-        kafka = self.operator.kafka
-        create_topics(
-            kafka.bootstrap, kafka.options, PREFIX,
-            departments=self.policy.departments, holders=self.policy.holders,
-        )  # fmt: skip
-        put_acls(kafka.bootstrap, kafka.options, self.acls, PREFIX)
+        install(self.operator, self.policy)
 
     @property
     def operator(self) -> Settings:
         """Settings of the super user."""
-        return self._with_login(brokers.SUPER_USER)
+        return self._secured.by_password(self._settings, brokers.SUPER_USER)
 
     def settings(self, party: str) -> Settings:
         """Return settings with a party's login."""
-        return self._with_login(PREFIX + party)
+        return self._secured.by_password(self._settings, PREFIX + party)
 
     def topic(self, name: str) -> str:
         """Return a topic's name on the broker."""
@@ -127,9 +114,8 @@ class Company:
 
     def consumer(self, settings: Settings, topic: str, group: str) -> Consumer:
         """Return a consumer of a topic, with the login of ``settings``."""
-        kafka = settings.kafka
-        options = {"log_level": "0", **kafka.options}
-        source = consumer(kafka.bootstrap, PREFIX + group, options)
+        options = {"log_level": "0", **kafka_login.options(settings)}
+        source = consumer(settings.kafka.bootstrap, PREFIX + group, options)
         source.subscribe([self.topic(topic)])
         return source
 
@@ -151,9 +137,8 @@ class Company:
 
     def write(self, settings: Settings, topic: str, value: bytes | None, key: bytes = b"k") -> str:
         """Produce a message as our clients do, and return what it is refused for; empty: stored."""
-        kafka = settings.kafka
-        given = {"bootstrap.servers": kafka.bootstrap, "log_level": 0, **SAFE, **kafka.options}
-        producer = Producer(given)
+        given = {"bootstrap.servers": settings.kafka.bootstrap, "log_level": 0, **SAFE}
+        producer = Producer({**given, **kafka_login.options(settings)})
         errors: list[str] = []
 
         def report(error: Any, _: Any) -> None:
@@ -171,10 +156,10 @@ class Company:
             settings.kafka.bootstrap,
             department,
             keys_url=f"http://127.0.0.1:{settings.keys.port}",
-            token=(settings.secrets / "departments" / token).read_text(),
+            token=(self._settings.secrets / "departments" / token).read_text(),
             prefix=PREFIX,
             group=group,
-            **settings.kafka.python_options,
+            **kafka_login.python_options(settings),
         )
 
     def cases(self, department: str) -> dict[str, str]:
@@ -217,24 +202,39 @@ class Company:
         self.worker = processes[1]
         until(lambda: all(listening(each.ports[0]) for each in processes))
 
+    def _login(self, party: str) -> Settings:
+        """Return a party's settings, with all that is secret: here the same for all."""
+        made = self.settings(party)
+        for each in self._settings.secrets.iterdir():
+            if not (own := made.secrets / each.name).exists():
+                own.symlink_to(each)
+        return made
+
     def _process(self, party: str, *words: str, port: int) -> Process:
         return Process(
             words[0],
             [sys.executable, "-m", "lethe", *words],
             self._folder / f"{words[0]}.log",
             [port],
-            (self.settings(party) if party else self._settings).environment(),
+            (self._login(party) if party else self._settings).environment(),
         )
 
-    def _with_login(self, user: str) -> Settings:
-        options: Mapping[str, str] = {
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": user,
-            "sasl.password": self._passwords[user],
-        }
-        kafka = self._settings.kafka.model_copy(update={"options": options})
-        return self._settings.model_copy(update={"kafka": kafka})
+
+def policy_file(folder: Path) -> Path:
+    """Write the company's policy."""
+    file = folder / "policy.toml"
+    file.write_text(POLICY)
+    return file
+
+
+def install(operator: Settings, its_policy: Policy) -> None:
+    """Create topics, and allow what the list says."""
+    kafka, options = operator.kafka, kafka_login.options(operator)
+    create_topics(
+        kafka.bootstrap, options, kafka.prefix,
+        departments=its_policy.departments, holders=its_policy.holders,
+    )  # fmt: skip
+    put_acls(kafka.bootstrap, options, acls(its_policy, kafka.prefix), kafka.prefix)
 
 
 def until(what: Callable[[], bool]) -> None:
@@ -244,16 +244,38 @@ def until(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="session")
+def its_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """Read the company's policy."""
+    return policy.load(policy_file(tmp_path_factory.mktemp("policy")))
+
+
+@pytest.fixture(scope="session")
+def secured(its_policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """Start the broker, at which two installations have their logins."""
+    users = {
+        each.principal.removeprefix("User:")
+        for prefix in (PREFIX, OTHER_PREFIX)
+        for each in acls(its_policy, prefix)
+    }
+    try:
+        made = Secured(tmp_path_factory.mktemp("secured"), sorted(users))
+        made.process.start()
+    except EngineError as error:
+        if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(str(error))
+    yield made
+    made.process.stop()
+
+
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def company(
+    secured: Secured, its_policy: Policy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Company]:
     """Start the company, whose parties may do what the list says."""
     with ExitStack() as stack:
-        try:
-            made = Company(tmp_path_factory.mktemp("company"), stack)
-        except EngineError as error:
-            if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
-                raise
-            pytest.skip(str(error))
+        made = Company(tmp_path_factory.mktemp("company"), secured, its_policy)
         made.work(stack)
         yield made
 

@@ -14,6 +14,7 @@ from schemas.codec import decode, encode
 from schemas.registry import topics_of
 from sinks.ledger import deletion
 from sinks.ledger.ledger import Ledger
+from streams import kafka_login
 from streams.settings import Settings
 from streams.shared import ledger_url, now
 
@@ -104,7 +105,7 @@ def test_a_holder_answers_for_deletions_and_has_nothing_else(company: Company) -
 
 def test_from_form_to_certificate_with_these_rights_alone(company: Company, until: Until) -> None:
     case_id = company.submit("sample", SALES)
-    sales, crm = company.settings("department-sales"), company.settings("holder-crm").kafka
+    sales, crm = company.settings("department-sales"), company.settings("holder-crm")
     event = {
         "event_id": f"delivered-{case_id}", "service": "sample", "event": "delivered",
         "case_id": case_id, "group": None, "at": now(), "by": "sales", "details": {},
@@ -119,7 +120,8 @@ def test_from_form_to_certificate_with_these_rights_alone(company: Company, unti
         erased.append(one.case_id)
         return Outcome.DONE
 
-    with RetentionWorker(crm.bootstrap, "crm", prefix=crm.prefix, **crm.python_options) as holder:
+    login: dict[str, Any] = {"prefix": crm.kafka.prefix, **kafka_login.python_options(crm)}
+    with RetentionWorker(crm.kafka.bootstrap, "crm", **login) as holder:
         until(lambda: holder.turn(erase) >= 0 and case_id in erased)
     ledger = Ledger.open(ledger_url(company.operator))
     until(lambda: certified(ledger, case_id))
@@ -190,5 +192,5 @@ def only(acl: AclBinding) -> AclBindingFilter:
 
 
 def admin_of(settings: Settings) -> AdminClient:
-    kafka = settings.kafka
-    return AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0, **kafka.options})
+    given = {"bootstrap.servers": settings.kafka.bootstrap, "log_level": 0}
+    return AdminClient({**given, **kafka_login.options(settings)})
