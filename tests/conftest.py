@@ -25,6 +25,7 @@ from sinks.geo.store import sample_table
 from sinks.kafka import consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Geo, Kafka, Settings, load
+from tests.chaos.report import SEED, Row, report
 
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("lethe", deadline=None)
@@ -44,6 +45,17 @@ def _logs_of_its_own() -> Iterator[None]:
         if type(handler).__module__ == "streams.logging":
             root.removeHandler(handler)
             root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def chaos_report() -> Callable[[str, int, int], None]:
+    """Report that a fault was injected so many times into so much, once nothing was wrong."""
+
+    def tell(fault: str, times: int, in_flight: int) -> None:
+        if file := os.environ.get("LETHE_CHAOS_RESULTS"):
+            report(Path(file), Row(fault, times, in_flight, 0, 0, 0, 0, 0, SEED))
+
+    return tell
 
 
 @pytest.fixture(scope="session")

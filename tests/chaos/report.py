@@ -1,4 +1,11 @@
-"""What faults did: a file of rows, one JSON line each, and the table that sums them by fault."""
+"""What faults did: a file of rows, one JSON line each, and the table that sums them by fault.
+
+Tests that break things report to the same file:
+
+LETHE_CHAOS_RESULTS  the file
+LETHE_CHAOS_TIMES    how many times as often they break things as by default
+LETHE_CHAOS_SEED     what their chance begins with
+"""
 
 import json
 import os
@@ -35,6 +42,8 @@ class Row:
         return sum(getattr(self, each) for each in VIOLATIONS)
 
 
+TIMES = int(os.environ.get("LETHE_CHAOS_TIMES", "1"))
+SEED = int(os.environ.get("LETHE_CHAOS_SEED", "20261124"))
 VIOLATIONS = ("lost", "doubled", "without_consent", "left_behind", "out_of_order")
 COUNTS = ("times", "in_flight", *VIOLATIONS)
 _HEADS = {each: each.replace("_", " ") for each in COUNTS} | {"without_consent": "sent unconsented"}

@@ -4,7 +4,7 @@ import re
 import time
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,10 +37,15 @@ COOKIES = re.compile(rb"cookie-[0-9]+-[0-9]+-[0-9]+")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def drained(stack: Stack, owed: Owed, seconds: float = HEALTHY_SECONDS) -> Mapping[str, int]:
+def drained(
+    stack: Stack, owed: Owed, tell: Callable[[str], None], seconds: float = HEALTHY_SECONDS
+) -> Mapping[str, int]:
     """Wait until all is read and done; return what is not, after so many seconds."""
-    deadline = time.monotonic() + seconds
+    deadline, told = time.monotonic() + seconds, frozenset[str]()
     while left := _left(stack, owed):
+        if left.keys() != told:
+            told = frozenset(left)
+            tell("still " + ", ".join(f"{count} {what}" for what, count in left.items()))
         if time.monotonic() > deadline:
             break
         time.sleep(LOOK_SECONDS)

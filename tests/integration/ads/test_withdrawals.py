@@ -31,16 +31,16 @@ from sinks.ledger.tables import consent_changes, deliveries
 from sinks.ledger.tables import withdrawals as withdrawn
 from streams.lanes import route
 from streams.settings import Settings
+from tests.chaos.report import SEED, TIMES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.chaos]
 
-SLICES = 40
+SLICES = 40 * min(TIMES, 10)  # more calls than that no stand-in remembers
 SLICE = 260  # visitors
 WORKERS = 2
 KILLS = 6
 PAUSES = 4
 SLACK_MS = 500  # for a stand-in to look at what has reached its socket
-SEED = 20_261_124
 TARGETS = {"linkedin": "10000001", "x": "ex4m0", "google-ads": "7000000001"}
 UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -148,7 +148,7 @@ def behind(settings: Settings) -> dict[str, int]:
 
 def test_nothing_begins_after_a_withdrawal_is_effective(
     visitors: Any, workers: Any, standins: Any, ledger: Ledger, settings: Settings,
-    until: Callable[..., None], database: None,
+    until: Callable[..., None], chaos_report: Callable[[str, int, int], None], database: None,
 ) -> None:  # fmt: skip
     assert database is None
     parts = ("route", "deliver", "settle", "consent")
@@ -211,3 +211,4 @@ def test_nothing_begins_after_a_withdrawal_is_effective(
         f"p99 {seconds[int(len(seconds) * 0.99)]:.2f} s, longest {seconds[-1]:.2f} s; "
         f"{len(standins.desk.calls)} calls, {len(rows)} deliveries"
     )
+    chaos_report("killed and paused among withdrawals", KILLS + PAUSES, len(effective))

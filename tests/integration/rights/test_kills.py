@@ -5,7 +5,7 @@ alone: groups of the embedded broker may wait for ever for a member that was kil
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -19,21 +19,21 @@ from sinks.ledger.requests import State
 from streams.rights.desk import Desk
 from streams.shared import Shared, now
 from streams.subject_requests import REQUESTS
+from tests.chaos.report import TIMES
 from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company, until
 from tests.integration.killing import Kill, Point, killing
 from tests.integration.rights.conftest import REFERENCE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
-# The broker gives a partition to another reader when the killed one is silent for six seconds: of a
-# lane, what all lanes do is killed in the tests of deletion.
-ROUNDS = {"requests": 1, "rights": 2}
 SERVICE, DEPARTMENT = "information-request", "customer-care"
 LOOPS = {"cases", "closures", "delete", "receipts", "requests", "rights"}
 FORGET = {"right": "erasure", "ground": "consent_withdrawn"}
 ERASURE = [Act.SUPPRESS, Act.END_CASE, Act.AWAIT_DELETIONS, Act.CERTIFY, Act.ANSWER]
 ACCESS = [Act.DEMAND_EXPORT, Act.AWAIT_DEMANDS, Act.BUNDLE, Act.ANSWER]
 
+# The broker gives a partition to another reader when the killed one is silent for six seconds: of a
+# lane, what all lanes do is killed in the tests of deletion.
 POINTS = {
     "requests": [
         Point("streams.rights.lane:requests.confirm"),  # confirmed, uncommitted
@@ -127,11 +127,11 @@ class People:
 
 @pytest.mark.parametrize("loop", POINTS)
 def test_s17_a_kill_at_any_step_of_a_request_costs_nothing(
-    staffed: Company, kill: Kill, loop: str
+    staffed: Company, kill: Kill, chaos_report: Callable[[str, int, int], None], loop: str
 ) -> None:
     people = People(staffed)
     staffed.work("others", *LOOPS - {loop})
-    for _ in range(ROUNDS[loop]):
+    for _ in range(TIMES):
         for point in POINTS[loop]:
             people.ask()
             let_time_pass(staffed)
@@ -160,6 +160,7 @@ def test_s17_a_kill_at_any_step_of_a_request_costs_nothing(
     asked = {each.record["case_id"] for each in staffed.messages("deletions", "deletion")}
     assert not asked & {*people.of(ACCESS)}
     keys_go(staffed, people)
+    chaos_report("killed at a step of a request", TIMES * len(POINTS[loop]), len(people.acts))
 
 
 def let_time_pass(company: Company) -> None:

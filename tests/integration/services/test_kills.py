@@ -14,11 +14,11 @@ from privacy.certificate import canonical
 from privacy.lifecycle import CaseState
 from sinks.ledger import cases, deletion, tables
 from sinks.signing import Signer, verify
+from tests.chaos.report import TIMES
 from tests.integration.killing import Kill, Point, killing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
-ROUNDS = 2
 LOOPS = {"cases", "closures", "delete", "receipts"}
 
 POINTS = {
@@ -78,11 +78,15 @@ def kill(staffed: Any) -> Iterator[Kill]:
 
 @pytest.mark.parametrize("loop", POINTS)
 def test_s3_a_kill_at_any_step_costs_nothing(
-    staffed: Any, kill: Kill, eventually: Callable[..., Any], loop: str
+    staffed: Any,
+    kill: Kill,
+    eventually: Callable[..., Any],
+    chaos_report: Callable[[str, int, int], None],
+    loop: str,
 ) -> None:
     staffed.work("others", *LOOPS - {loop})
     gone, applied, kept = [], [], {}
-    for number in range(ROUNDS):
+    for number in range(TIMES):
         for point in POINTS[loop]:
             group = f"{loop}-{number}-{len(gone)}"
             held = [staffed.submit("contest", group=group) for _ in range(2)]
@@ -117,6 +121,7 @@ def test_s3_a_kill_at_any_step_costs_nothing(
     asked = staffed.messages("deletions", "deletion")
     assert not {each.record["case_id"] for each in asked} & kept.keys()
     staffed.rest()
+    chaos_report("killed at a step of a deletion", len(kept), len(gone) + len(kept))
 
 
 def all_told(company: Any, case_ids: list[str]) -> bool:
