@@ -222,7 +222,7 @@ class Stack:
             traffic, before = self.traffic, self.traffic.tried
             wait(lambda: traffic.tried >= before + count, "traffic to meet the fault", seconds)
 
-    def flow(self, count: int = 3, seconds: float = 30.0) -> None:
+    def flow(self, count: int = 3, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until ``count`` more requests are acknowledged: so all is well for traffic."""
         if self.traffic is not None:
             traffic, before = self.traffic, self.traffic.acknowledged
@@ -263,14 +263,11 @@ class Stack:
     def _hold(self) -> None:
         """Have the CRM erase what it is told to, whatever becomes of the broker meanwhile."""
         kafka, crm = self.settings.kafka, self.company.crm
-        while not self._over.is_set():
-            with (
-                suppress(KafkaError, ReceiptFailedError),
-                RetentionWorker(
-                    kafka.bootstrap, "crm", prefix=kafka.prefix, retry_seconds=0.2
-                ) as worker,
-            ):
-                while not self._over.is_set():
+        with RetentionWorker(
+            kafka.bootstrap, "crm", prefix=kafka.prefix, retry_seconds=0.2
+        ) as worker:
+            while not self._over.wait(0.1):
+                with suppress(KafkaError, ReceiptFailedError):
                     worker.turn(crm.erase)
 
 
