@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos mutation
 
 setup: $(VENV)/ready
 
@@ -21,6 +21,9 @@ test: check
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
 	$(MAKE) chaos
+
+mutation: setup
+	$(VENV)/bin/python -m tests.mutation
 
 chaos: setup
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import aiohttp
 
 from sinks.ads.contract import Request, Response
+from streams.egress import Egress, kind
 
 MOST_BODY = 1_000_000  # bytes of an answer that are read
 ANSWER_SECONDS = 3.0
@@ -55,9 +56,9 @@ class Attempt:
 class Http:
     """Connections to one provider."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Callable[[], float]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, egress: Egress) -> None:
         self._session = session
-        self._clock = clock
+        self._egress = egress
 
     async def send(self, attempt: Attempt) -> Response:
         """Return the answer. Raise TooLateError or LostError."""
@@ -65,26 +66,36 @@ class Http:
         try:
             async with self._session.request(
                 request.method,
-                request.url,
+                self._egress.require(request.url),
                 params=dict(request.secret_query),
                 data=request.body,
                 headers={"Content-Type": "application/json", **request.headers},
                 allow_redirects=False,
                 trace_request_ctx=attempt,
             ) as answer:
-                body = await answer.content.read(MOST_BODY)
+                body = await _read(answer.content)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status, headers, body)
         except TooLateError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise LostError(type(error).__name__, begun=attempt.begun) from None
+            raise LostError(kind(error), begun=attempt.begun) from None
         finally:
             attempt.settled.set()
 
 
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Return a body's beginning, which may come in pieces."""
+    body = bytearray()
+    while len(body) < MOST_BODY and (piece := await content.read(MOST_BODY - len(body))):
+        body += piece
+    return bytes(body)
+
+
 @asynccontextmanager
-async def connect(most: int, clock: Callable[[], float] = boottime) -> AsyncIterator[Http]:
+async def connect(
+    most: int, egress: Egress, clock: Callable[[], float] = boottime
+) -> AsyncIterator[Http]:
     """Open a pool of at most ``most`` connections."""
     trace = aiohttp.TraceConfig()
 
@@ -102,11 +113,11 @@ async def connect(most: int, clock: Callable[[], float] = boottime) -> AsyncIter
     trace.on_connection_reuseconn.append(before)
     trace.on_request_headers_sent.append(written)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=most, ttl_dns_cache=60),
+        connector=egress.connector(limit=most, ttl_dns_cache=60),
         timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS),
         trace_configs=[trace],
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("User-Agent",),
         trust_env=False,
     ) as session:
-        yield Http(session, clock)
+        yield Http(session, egress)

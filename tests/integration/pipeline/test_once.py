@@ -73,9 +73,12 @@ def publish(pipeline: Any) -> None:
 
 
 def run(
-    pipeline: Any, *, at: int = 0, after: bool = False, batch: int = 100, forged: str = ""
+    pipeline: Any, *, at: int = 0, after: bool = False, batch: int = 30, forged: str = ""
 ) -> list[str]:
-    """Run the lane until it dies or nothing is left; return the tokens it was given."""
+    """Run the lane until it dies or nothing is left; return the tokens it was given.
+
+    A partition has some hundred events, more than a ``batch`` unless the test says otherwise.
+    """
     settings = pipeline.settings
     stop = threading.Event()
     writer = FactsWriter(shared.clickhouse(settings, "writer"))

@@ -34,10 +34,12 @@ from streams.delivery.http import Http, boottime, connect
 from streams.delivery.ledger_book import LedgerBook
 from streams.delivery.parcels import Item
 from streams.delivery.settle import settle
+from streams.egress import Egress
 
 SITE = "shop.example"
 OTHER = "other.example"
 AUDIENCE = "120000000000001"
+HERE = Egress(frozenset({"127.0.0.1"}), clear=True)
 
 
 class Undoing(Meta):
@@ -231,6 +233,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest_asyncio.fixture
 async def rig(ledger: Ledger) -> AsyncIterator[Rig]:
     desk = Desk()
-    async with serving(desk, "127.0.0.1", 0) as url, connect(32) as http:
+    async with (
+        serving(desk, "127.0.0.1", 0) as url,
+        connect(32, HERE, lambda: made.boottime()) as http,  # noqa: PLW0108 - a test may change it
+    ):
         made = Rig(desk, url, http, ledger, Choices())
         yield made

@@ -119,21 +119,27 @@ async def test_while_consent_is_unknown_events_wait(rig: Rig) -> None:
     assert rig.states() == {(State.DELIVERED, ""): 1}
 
 
-async def test_a_request_that_cannot_begin_within_the_lease_does_not(rig: Rig) -> None:
-    """The clock jumps between the look at consent and the first byte, as after SIGSTOP."""
+async def test_a_request_that_cannot_begin_within_the_lease_does_not(
+    rig: Rig, monkeypatch: Any
+) -> None:
+    """The process is stopped between the look at consent and the first byte, as by SIGSTOP."""
     epoch = rig.choices.change("a", Decision.GIVEN)
-    real, jumps = rig.boottime, []
-
-    def jumping() -> float:
-        jumps.append(None)
-        return real() + 60 * (len(jumps) > 3)
-
-    rig.boottime = jumping
+    real, slept = rig.boottime, [0.0]
+    rig.boottime = lambda: real() + slept[0]
     dispatcher = rig.dispatcher()
-    dispatcher._http._clock = jumping
-    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch), dispatcher=dispatcher))
-    await delivering
-    assert rig.states() == {(State.DELIVERED, ""): 1}
+    send = dispatcher._http.send
+
+    async def stopped(attempt: Any) -> Any:
+        if not slept[0]:
+            slept[0] = 60.0
+            rig.choices.change("a", Decision.WITHDRAWN)
+        return await send(attempt)
+
+    monkeypatch.setattr(dispatcher._http, "send", stopped)
+    await rig.deliver(rig.event("a", epoch), dispatcher=dispatcher)
+    assert slept == [60.0]
+    assert not rig.desk.calls
+    assert rig.states() == {(State.DROPPED, Reason.CONSENT_WITHDRAWN): 1}
 
 
 async def test_innocents_of_a_refused_batch_arrive(rig: Rig, monkeypatch: Any) -> None:

@@ -21,6 +21,7 @@ from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.parcels import Item
 from streams.delivery.removals import removal
+from streams.egress import Egress
 from streams.shared import now
 
 TOPIC = "ads-meta"
@@ -178,7 +179,7 @@ def run(
     clocks = Clocks(now, boottime, lambda: "nonce")
     made = DeliverLane(
         connector, "ads", TOPIC, "dead-letters", consumer=kafka, producer=producer,
-        consents=None, book=book, clocks=clocks, patience_ms=1, lease=2.0,
+        consents=None, book=book, clocks=clocks, patience_ms=1, lease=2.0, egress=Egress(frozenset()),
     )  # type: ignore[arg-type]  # fmt: skip
     until, stop = boottime() + seconds, threading.Event()
     stop.is_set = lambda: enough() or boottime() > until  # type: ignore[method-assign]
@@ -195,7 +196,7 @@ def test_what_was_delivered_is_committed(dispatcher: Dispatcher) -> None:
 
 
 @pytest.mark.usefixtures("dispatcher")
-def test_what_is_delivered_is_not_committed_before_its_dead_letters_are_stored() -> None:
+def test_nothing_is_committed_before_its_dead_letters_are_stored() -> None:
     def fail() -> None:
         raise NotStoredError
 
