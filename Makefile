@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos mutation
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation
 
 setup: $(VENV)/ready
 
@@ -25,8 +25,26 @@ test: check
 mutation: setup
 	$(VENV)/bin/python -m tests.mutation
 
+# Each rows of one table. SEED repeats a run; the nightly one goes on where it was.
+CHAOS := .lethe/chaos
+BREAK := LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos
+
+chaos: SEED := $(or $(SEED),$(shell date +%s))
 chaos: setup
-	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos
+	rm -rf $(CHAOS)/ci && mkdir -p $(CHAOS)/ci
+	LETHE_CHAOS_RESULTS=$(CHAOS)/ci/tests.jsonl LETHE_CHAOS_SEED=$(SEED) $(BREAK)
+	$(VENV)/bin/python -m tests.chaos run --plan ci --seed $(SEED) --results $(CHAOS)/ci/rig.jsonl
+	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/ci/*.jsonl
+
+chaos-nightly: SEED := $(or $(SEED),20261124)
+chaos-nightly: setup
+	mkdir -p $(CHAOS)/$(SEED)
+	test -e $(CHAOS)/$(SEED)/tests.done || ( \
+	  rm -f $(CHAOS)/$(SEED)/tests.jsonl && \
+	  LETHE_CHAOS_RESULTS=$(CHAOS)/$(SEED)/tests.jsonl LETHE_CHAOS_SEED=$(SEED) LETHE_CHAOS_TIMES=25 $(BREAK) && \
+	  touch $(CHAOS)/$(SEED)/tests.done )
+	$(VENV)/bin/python -m tests.chaos run --plan nightly --seed $(SEED) --minutes 50 --results $(CHAOS)/$(SEED)/rig.jsonl
+	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/$(SEED)/*.jsonl
 
 check: setup
 	$(VENV)/bin/ruff format --check .

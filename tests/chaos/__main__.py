@@ -6,8 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lethe.local import packages
-from tests.chaos import apart
 from tests.chaos.plan import FAULTS, run
 from tests.chaos.report import all_is_well, markdown, read, table
 
@@ -26,27 +24,33 @@ def main() -> int:
     running.add_argument("--only", action="append", default=[], choices=sorted(FAULTS))
     running.add_argument("--keep", type=Path, metavar="FOLDER", help="leave all files there")
     showing = commands.add_parser("table", help="show what is in the file; 1 unless all is well")
-    showing.add_argument("results", type=Path)
+    showing.add_argument("results", type=Path, nargs="+")
     showing.add_argument("--markdown", action="store_true")
     given = parser.parse_args()
     console = Console(width=WIDTH)
     if given.command == "run":
-        began = time.monotonic()
-
-        def tell(what: str) -> None:
-            console.print(f"{time.monotonic() - began:6.1f} {what}", highlight=False, markup=False)
-
-        tell(f"seed {given.seed}")
-        run(
-            given.plan, given.seed, given.results, tell,
-            minutes=given.minutes, only=given.only, keep=given.keep,
-        )  # fmt: skip
-    rows = read(given.results)
-    if given.command == "table" and given.markdown:
+        burn(given, console)
+        given.results, given.markdown = [given.results], False
+    rows = [row for file in given.results for row in read(file)]
+    if given.markdown:
         console.print(markdown(rows), soft_wrap=True, highlight=False, markup=False)
     else:
         console.print(table(rows))
     return 0 if all_is_well(rows) else 1
+
+
+def burn(given: argparse.Namespace, console: Console) -> None:
+    """Run a plan, and tell what goes on and since when."""
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        console.print(f"{time.monotonic() - began:6.1f} {what}", highlight=False, markup=False)
+
+    tell(f"seed {given.seed}")
+    run(
+        given.plan, given.seed, given.results, tell,
+        minutes=given.minutes, only=given.only, keep=given.keep,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
