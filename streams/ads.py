@@ -15,7 +15,7 @@ from sinks.consent_barrier import CHANGES, STATE
 from sinks.ledger import dispatchers
 from streams import metrics, profiles
 from streams.delivery.clocks import Clocks
-from streams.delivery.connectors import connector
+from streams.delivery.connectors import connector, egress
 from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.ledger_book import LedgerBook
@@ -110,6 +110,7 @@ def _deliver(name: ProviderName, shared: Shared, stop: threading.Event) -> None:
         clocks=Clocks(now, boottime, lambda: uuid.UUID(bytes=os.urandom(16), version=4).hex),
         patience_ms=int(settings.ads.patience_hours * 3_600_000),
         lease=settings.ads.lease_seconds,
+        egress=egress(name, settings),
     ).run(stop)
 
 

@@ -172,6 +172,9 @@ class Ads(Part):
     patience_hours: float = Field(
         default=5.0, gt=0, le=6, description="after which an event is given up"
     )
+    other_hosts: tuple[str, ...] = Field(
+        default=(), description="hosts that events may be sent to besides the providers' own"
+    )
     ga4: dict[str, Any] = {}
     google_ads: dict[str, Any] = {}
     linkedin: dict[str, Any] = {}
@@ -202,6 +205,11 @@ class Settings(BaseSettings):
         default="",
         description="postgresql+psycopg://user@host/database, the password in <secrets>/ledger; "
         "default: SQLite in <data_dir>/ledger.db",
+    )
+    erasures_dir: Path | None = Field(
+        default=None,
+        description="the journal of erasures, on another disk than the ledger; "
+        "default: <data_dir>/erasures",
     )
     ads: Ads = Ads()
     metrics_port: Port = Field(default=9464, description="worker's /metrics; 0: any free port")

@@ -27,6 +27,7 @@ from streams.delivery.http import boottime
 from streams.delivery.lane import DeliverLane
 from streams.delivery.ledger_book import LedgerBook
 from streams.delivery.settle import this_process
+from streams.egress import Egress
 from streams.settings import Ads
 from streams.settings import load as load_settings
 from streams.shared import Shared, now
@@ -186,4 +187,5 @@ def _lane(
         clocks=Clocks(now, boottime, lambda: f"nonce-{next(NUMBERS)}"),
         patience_ms=HOUR_MS,
         lease=LEASE_SECONDS,
+        egress=Egress.to([url], clear=True),
     )

@@ -17,6 +17,9 @@ from privacy.outcome import Reason
 from sinks.ads import bodies
 from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 
+HOSTS = frozenset(
+    {"www.google-analytics.com", "region1.google-analytics.com", "analyticsadmin.googleapis.com"}
+)
 MINUTE = 60_000
 # An older event is dated 72 hours back, which is false: a minute is kept for the way there.
 OLDEST = 72 * 60 * MINUTE - MINUTE

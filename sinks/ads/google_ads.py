@@ -18,6 +18,7 @@ from privacy.outcome import Reason
 from sinks.ads import bodies, hashing
 from sinks.ads.contract import Limits, Outcome, Request, Response, Verdict, leave
 
+HOSTS = frozenset({"datamanager.googleapis.com"})
 SECOND = 1_000
 DAY = 86_400 * SECOND
 NEWEST = 60 * SECOND  # how far another of our clocks may be ahead

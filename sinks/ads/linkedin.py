@@ -16,6 +16,7 @@ from sinks.ads import bodies
 from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 from sinks.ads.hashing import EMAIL, email, hashed
 
+HOSTS = frozenset({"api.linkedin.com"})
 MINUTE = 60_000  # milliseconds
 # One older event has the whole request refused: a minute is kept for the way there.
 MAX_AGE = 90 * 24 * 60 * MINUTE - MINUTE

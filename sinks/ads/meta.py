@@ -17,6 +17,7 @@ from privacy.outcome import Reason
 from sinks.ads import bodies, hashing
 from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 
+HOSTS = frozenset({"graph.facebook.com"})
 MINUTE = 60_000
 # One older event has the whole request refused: a minute is kept for the way there.
 OLDEST = 7 * 24 * 60 * MINUTE - MINUTE

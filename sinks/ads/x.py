@@ -27,6 +27,7 @@ from sinks.ads import bodies
 from sinks.ads.contract import AtOnce, Limits, Outcome, Request, Response, Verdict, leave
 from sinks.ads.hashing import EMAIL, PHONE, email, hashed, member, phone
 
+HOSTS = frozenset({"ads-api.x.com"})
 MINUTE = 60_000  # milliseconds
 MAX_AHEAD = MINUTE  # clocks differ
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from privacy.ads import ProviderName
 from sinks.ads import ga4, google_ads, linkedin, meta, x
 from sinks.ads.contract import Connector
+from streams.egress import Egress, ForbiddenError, host_of, is_loopback
 from streams.settings import Settings, SettingsError
 
 Account = TypeVar("Account")
@@ -17,7 +18,31 @@ Account = TypeVar("Account")
 
 def connector(name: ProviderName, settings: Settings) -> Connector:
     """Return one. Raises SettingsError that names the setting or the secret file."""
-    return _BUILDERS[name](settings, Secrets(settings.secrets / "ads"))
+    made = _BUILDERS[name](settings, Secrets(settings.secrets / "ads"))
+    egress(name, settings)
+    return made
+
+
+def egress(name: ProviderName, settings: Settings) -> Egress:
+    """Return where one's connector may send to: its provider, and what the settings name besides.
+
+    Raises SettingsError for an address of a host that is neither the provider's, nor this machine,
+    nor named in ``ads.other_hosts``: a slip in an address would tell a stranger all.
+    """
+    section = name.replace("-", "_")
+    account: Mapping[str, Any] = getattr(settings.ads, section)
+    urls = {each: account[each] for each in sorted(_URLS & account.keys())}
+    hosts = _HOSTS[name] | frozenset(settings.ads.other_hosts)
+    for setting, url in urls.items():
+        try:
+            host = host_of(url)
+            if is_loopback(host):
+                hosts |= {host}
+            Egress(hosts, clear=True).require(url)
+        except ForbiddenError as error:
+            rule = _RULES.get(str(error), "is no address to send to")
+            raise SettingsError(f"ads.{section}.{setting}: {rule}") from None
+    return Egress(hosts, clear=True)
 
 
 class Secrets:
@@ -72,6 +97,20 @@ def _x(settings: Settings, secrets: Secrets) -> Connector:
     readers = [secrets.reader(f"x-{each}") for each in names]
     return x.X(account, lambda: x.OAuth(*(read() for read in readers)), pixel)
 
+
+_HOSTS: Mapping[str, frozenset[str]] = {
+    "ga4": ga4.HOSTS,
+    "google-ads": google_ads.HOSTS,
+    "linkedin": linkedin.HOSTS,
+    "meta": meta.HOSTS,
+    "x": x.HOSTS,
+}
+_URLS = {"base_url", "admin_url"}
+_RULES = {
+    "ForeignHost": "is of a host that is not the provider's; name that in ads.other_hosts as well",
+    "PrivateAddress": "is of a private network",
+    "InTheClear": "must be https://",
+}
 
 _BUILDERS: Mapping[str, Callable[[Settings, Secrets], Connector]] = {
     "ga4": _ga4,

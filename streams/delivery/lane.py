@@ -21,6 +21,7 @@ from streams.delivery.dispatch import Dispatcher
 from streams.delivery.http import Http, connect
 from streams.delivery.parcels import Item
 from streams.delivery.polls import Polls
+from streams.egress import Egress
 from streams.lanes.batch import Source
 from streams.lanes.rejects import dead_letter
 
@@ -51,6 +52,7 @@ class DeliverLane:
         clocks: Clocks,
         patience_ms: int,
         lease: float,
+        egress: Egress,
     ) -> None:
         """Give an event up after ``patience_ms``; ``lease`` in seconds."""
         self.name = f"deliver-{connector.name}"
@@ -65,6 +67,7 @@ class DeliverLane:
         self._clocks = clocks
         self._patience = patience_ms
         self._lease = lease
+        self._egress = egress
         self._assigned: tuple[int, ...] = ()
         self._lost = False
         self._remove_at = 0.0
@@ -82,7 +85,7 @@ class DeliverLane:
             self._consumer.close()
 
     async def _run(self, stopped: Callable[[], bool]) -> None:
-        async with connect(AT_ONCE, self._clocks.boottime) as http:
+        async with connect(AT_ONCE, self._egress, self._clocks.boottime) as http:
             dispatcher = Dispatcher(
                 self._connector,
                 self._purpose,

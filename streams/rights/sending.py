@@ -1,21 +1,18 @@
-"""One POST of a document to another controller: over TLS, to a public address, and nowhere else.
+"""One POST of a document to another controller, and to nowhere else; see ``streams.egress``.
 
-Names are resolved here, so that what was looked at is what is connected to. A policy may name a
-loopback address itself, as a literal, to try a transfer out; no name leads there. No redirect is
-followed, no proxy of the environment is used, and nothing of the answer but its status is read.
+A policy may name a loopback address itself, as a literal, to try a transfer out. Nothing of the
+answer but its status is read.
 """
 
 import asyncio
-import socket
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+
+from streams.egress import Egress, kind
 
 SECONDS = 30.0  # for all of it
 
@@ -46,8 +43,6 @@ def send(parcel: Parcel, tls: ssl.SSLContext) -> int:
 
 
 async def _send(parcel: Parcel, tls: ssl.SSLContext) -> int:
-    if not _may_be_sent_to(parcel.url):
-        raise LostError("PrivateAddress")
     digest = b64encode(parcel.digest).decode()
     headers = {
         "Authorization": f"Bearer {parcel.token}",
@@ -56,53 +51,20 @@ async def _send(parcel: Parcel, tls: ssl.SSLContext) -> int:
         "Idempotency-Key": parcel.key,
     }
     try:
+        egress = Egress.to([parcel.url])
+        url = egress.require(parcel.url)
         async with (
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls, resolver=_PublicOnly()),
+                connector=egress.connector(ssl=tls),
                 timeout=aiohttp.ClientTimeout(total=SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent",),
                 trust_env=False,
             ) as session,
             session.post(
-                parcel.url, data=parcel.document, headers=headers, allow_redirects=False
+                url, data=parcel.document, headers=headers, allow_redirects=False
             ) as answer,
         ):
             return answer.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise LostError(type(error).__name__) from None
-
-
-def _may_be_sent_to(url: str) -> bool:
-    """Tell whether a policy may name this address; of a name, its resolver tells."""
-    parts = urlsplit(url)
-    try:
-        literal = ip_address(parts.hostname or "")
-    except ValueError:
-        return parts.scheme == "https"
-    return parts.scheme == "https" and (_is_public(literal) or literal.is_loopback)
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_global and not address.is_multicast
-
-
-class _PublicOnly(AbstractResolver):
-    """Resolves names to addresses of the public network."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [each for each in found if _is_public(ip_address(each["host"].split("%")[0]))]
-        if not public:
-            raise OSError("no public address")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
+        raise LostError(kind(error)) from None

@@ -179,7 +179,8 @@ def run(
     clocks = Clocks(now, boottime, lambda: "nonce")
     made = DeliverLane(
         connector, "ads", TOPIC, "dead-letters", consumer=kafka, producer=producer,
-        consents=None, book=book, clocks=clocks, patience_ms=1, lease=2.0, egress=Egress(frozenset()),
+        consents=None, book=book, clocks=clocks, patience_ms=1, lease=2.0,
+        egress=Egress(frozenset()),
     )  # type: ignore[arg-type]  # fmt: skip
     until, stop = boottime() + seconds, threading.Event()
     stop.is_set = lambda: enough() or boottime() > until  # type: ignore[method-assign]

@@ -1,6 +1,8 @@
 """When a withdrawal is effective, with dispatchers that live, are late, or are gone (S14)."""
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -168,10 +170,20 @@ def test_a_process_is_gone_when_kill_returns(company: Company) -> None:
     kill(victim)  # and it may be gone before
 
 
-def test_what_is_promised_is_a_lease_an_answer_and_a_kill(company: Company) -> None:
-    """And the third is measured: a process is killed and known to be gone within its share."""
-    assert promised_ms(2.0) == LATE_MS
-    victim = company.process()
+def test_a_stopped_dispatcher_holds_a_withdrawal_up_no_longer_than_promised(
+    company: Company,
+) -> None:
+    """The whole of it in real time: a lease of two seconds, taken and then stopped in."""
+    lease = 2.0
+    stopped = company.process()
+    os.kill(stopped.pid, signal.SIGSTOP)
+    company.hold(stopped, 0, seconds=lease)
+    offset = company.withdraw()
     began = time.monotonic()
-    kill(victim)
-    assert time.monotonic() - began < 2.0
+    while not (effective := company.settle()):
+        assert time.monotonic() - began < promised_ms(lease) / 1000
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    assert effective == [offset]
+    assert company.killed == [stopped]
+    assert lease - 0.2 < took < promised_ms(lease) / 1000 == LATE_MS / 1000

@@ -153,5 +153,5 @@ def test_nothing_is_sent_to_a_private_address(authority: Authority, host: str) -
 
 def test_nothing_is_sent_in_the_clear(authority: Authority) -> None:
     parcel = Parcel("http://127.0.0.1:9/", "r", "application/json", COPY, "t")
-    with pytest.raises(LostError, match="PrivateAddress"):
+    with pytest.raises(LostError, match="InTheClear"):
         send(parcel, authority.trusting())
