@@ -18,12 +18,23 @@ RECEIVE_MAX = 2_000_000_000
 
 ANY = -1  # partition: the one that the key says
 
+# What is between may have forgotten a connection, and nothing comes of it any more: neither data
+# nor an end. librdkafka would wait for a minute, and whatever is asked of a broker takes a second.
+# One that is back is looked for each second, not every ten, in which an entrance stores nothing.
+LIVELY: Mapping[str, str | bool | int] = {
+    "reconnect.backoff.max.ms": 1_000,
+    "socket.timeout.ms": 10_000,
+    "socket.keepalive.enable": True,
+}
+
 # What every producer of ours promises: nothing lost, nothing doubled, Java's partitions.
-SAFE: Mapping[str, str | bool] = {
+SAFE: Mapping[str, str | bool | int] = {
+    **LIVELY,
     "acks": "all",
     "enable.idempotence": True,
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
+    "request.timeout.ms": 10_000,  # then it is sent again; see LIVELY
 }
 
 
@@ -36,6 +47,7 @@ def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
+            **LIVELY,
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
