@@ -68,6 +68,7 @@ def _fill_of(stack: Stack, whose: str, random: Random) -> str:
             fill()
             time.sleep(0.2)
         stack.meet()
+    stack.flow(seconds=60)
     names = [each for each, count in _restarts(stack).items() if count > ended[each]]
     return f"ended: {', '.join(sorted(names))}" if names else ""
 

@@ -58,6 +58,7 @@ def inserts_drift(stack: Stack, _: Random) -> str:
         stack.meet()
         kill(stack.supervisor.find("loader"))
         stack.meet()
+    stack.flow()
     return ""
 
 
@@ -68,6 +69,7 @@ def is_read_only(stack: Stack, _: Random) -> str:
         before = loader.restarts
         wait(lambda: loader.restarts > before, "the loader to refuse")
         stack.meet()
+    stack.flow()
     return ""
 
 
@@ -78,6 +80,7 @@ def has_too_many_parts(stack: Stack, _: Random) -> str:
         before = loader.restarts
         wait(lambda: loader.restarts > before, "the loader to give up")
         stack.meet()
+    stack.flow()
     return ""
 
 
@@ -96,7 +99,7 @@ def forgets_tokens(stack: Stack, _: Random) -> str:
     finally:
         with stack.house() as house:
             house.execute(f"ALTER TABLE facts MODIFY SETTING {WINDOW} = {window}")
-    stack.meet()
+    stack.flow()
     return ""
 
 

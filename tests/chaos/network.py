@@ -196,6 +196,7 @@ def troubled(
         with proxy.troubled(make(random)):
             time.sleep(random.uniform(low, high))
             wait(lambda: proxy.met >= before + 3, f"the network of {name} to be used")
+        stack.flow()
         return f"to {name}"
 
     return inject
