@@ -36,6 +36,13 @@ COLLECTOR_PENDING = Gauge(
     "lethe_collector_pending_events", "Events waiting for the broker.", registry=REGISTRY
 )
 
+CONNECTIONS_ENDED = Counter(
+    "lethe_connections_ended",
+    "Connections that a server hung up on: too many, too many by one address, who does not read.",
+    ["reason"],
+    registry=REGISTRY,
+)
+
 LANE_MESSAGES = Counter(
     "lethe_lane_messages", "Messages a lane passed on.", ["lane"], registry=REGISTRY
 )

@@ -1,6 +1,5 @@
 """Who may come in, and how much: origins, keys, rates and bodies are the same at each route."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -13,10 +12,10 @@ from streams.collector.body import read_items
 from streams.collector.limits import Anonymous, Buckets
 from streams.collector.peers import client_address
 from streams.collector.refusal import ANSWERS, Refusal, Why
+from streams.listen import read_body
 from streams.metrics import COLLECTOR_FORMS, COLLECTOR_REQUESTS, COLLECTOR_SECONDS
 from streams.settings import Settings
 
-BODY_SECONDS = 10.0
 MEDIA_TYPES = {"application/json", "text/plain"}  # text/plain: navigator.sendBeacon
 
 Take = Callable[[web.Request], Awaitable[tuple[str, web.Response]]]
@@ -117,8 +116,7 @@ class Door:
         """Return a body of a media type that we take; raise Refusal."""
         _require_media_type(request)
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                return await request.read()
+            return await read_body(request)
         except web.HTTPRequestEntityTooLarge:
             raise Refusal(Why.TOO_LARGE) from None
         except TimeoutError:
@@ -161,10 +159,17 @@ def _require_media_type(request: web.Request) -> None:
     fits = (
         request.content_type in MEDIA_TYPES
         and (request.charset or "utf-8").lower() == "utf-8"
-        and request.headers.get("Content-Encoding", "identity").lower() == "identity"
+        and _said(request, "Content-Encoding") <= {"identity"}
+        and _said(request, "Transfer-Encoding") <= {"chunked"}
     )
     if not fits:
         raise Refusal(Why.MEDIA_TYPE)
+
+
+def _said(request: web.Request, name: str) -> set[str]:
+    """Return what a header says, in all its lines."""
+    lines = request.headers.getall(name, ())
+    return {each.strip().lower() for line in lines for each in line.split(",")}
 
 
 def _digest(key: str) -> bytes:

@@ -14,7 +14,7 @@ from streams.collector.consent_store import Consents
 from streams.collector.forms import Forms
 from streams.collector.profile import ProfileRoute
 from streams.collector.requests import Requests
-from streams.listen import listen
+from streams.listen import MOST_BY_ONE, MOST_CONNECTIONS, listen
 from streams.settings import Settings
 
 
@@ -56,7 +56,9 @@ async def serve(
         requests=requests,
     )
     try:
-        await listen(collector.application(), host, port, ready)
+        # Behind proxies every connection is of theirs.
+        most = MOST_CONNECTIONS if settings.collector.trusted_hops else MOST_BY_ONE
+        await listen(collector.application(), host, port, ready, most_by_one=most)
     finally:
         publisher.close()
         salts.close()

@@ -16,10 +16,10 @@ from sinks.ledger.ledger import UNUSABLE
 from streams.collector import pages
 from streams.keys import tokens
 from streams.keys.desk import Desk
+from streams.listen import read_body
 
 MOST = 1_000  # cases in one request
 MOST_BODY = 131_072  # bytes
-BODY_SECONDS = 10.0
 RETRY_SECONDS = 5
 FORGET_SECONDS = 3_600.0
 
@@ -102,8 +102,7 @@ class KeyServer:
 async def _read(request: web.Request) -> bytes:
     """Return the body; empty when it does not come in time. Raise what aiohttp answers 413 for."""
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
+        return await read_body(request)
     except (TimeoutError, web.RequestPayloadError, ConnectionError):
         return b""
 

@@ -1,6 +1,7 @@
 """The process around an application."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ from aiohttp.test_utils import unused_port
 
 from streams import listen
 from streams.listen import PROTOCOL, bounded
+from streams.metrics import CONNECTIONS_ENDED
 
 Start = Callable[..., Awaitable[int]]
+LARGE = 20_000_000  # bytes: more than the sockets between hold
+ASKED = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 
 
 @pytest.fixture
@@ -19,12 +23,17 @@ async def start() -> AsyncIterator[Start]:
     """Serve a page the way our servers do; return the port."""
     runners = []
 
-    async def make(**protocol: Any) -> int:
-        runner = web.AppRunner(web.Application(), **{**PROTOCOL, **protocol})
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE))
+
+    async def make(most_by_one: int = 10, **protocol: Any) -> int:
+        application = web.Application()
+        application.add_routes([web.get("/large", large)])
+        runner = web.AppRunner(application, **{**PROTOCOL, **protocol})
         await runner.setup()
         port = unused_port()
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(bounded(runner), "127.0.0.1", port)
+        listener = await loop.create_server(bounded(runner, most_by_one), "0.0.0.0", port)
         runners.append((runner, listener))
         return port
 
@@ -44,7 +53,7 @@ async def hung_up(reader: asyncio.StreamReader) -> bool:
 async def test_whoever_does_not_send_headers_in_time_is_hung_up_on(
     start: Start, sent: bytes
 ) -> None:
-    assert 0 < PROTOCOL["keepalive_timeout"] <= 10
+    assert 0 < PROTOCOL["keepalive_timeout"] <= 5
     port = await start(keepalive_timeout=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
@@ -57,7 +66,7 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
     port = await start()
     taken = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
     for reader, writer in taken:
-        writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        writer.write(ASKED)
         assert await reader.readline() == b"HTTP/1.1 404 Not Found\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await hung_up(reader)
@@ -67,7 +76,7 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
         await writer.wait_closed()
     while True:  # a place becomes free as soon as the server has noticed
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        writer.write(ASKED)
         try:
             served = await asyncio.wait_for(reader.readline(), 5)
         except ConnectionError:
@@ -75,3 +84,69 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
         writer.close()
         if served:
             break
+
+
+async def ended(reason: str) -> float:
+    return CONNECTIONS_ENDED.labels(reason)._value.get()  # type: ignore[no-any-return]
+
+
+async def test_nobody_takes_all_connections(start: Start) -> None:
+    """Of one address only so many; another is served meanwhile, and so is who comes back."""
+    before = await ended("too_many_by_one")
+    port = await start(most_by_one=2)
+    taken = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    for reader, writer in taken:
+        writer.write(ASKED)
+        assert await reader.readline() == b"HTTP/1.1 404 Not Found\r\n"
+    greedy, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await hung_up(greedy)
+    writer.close()
+    assert await ended("too_many_by_one") == before + 1
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    writer.write(ASKED)
+    assert await reader.readline() == b"HTTP/1.1 404 Not Found\r\n"
+    writer.close()
+    taken[0][1].close()
+    while True:  # its place is free as soon as the server has noticed
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ASKED)
+        try:
+            served = await asyncio.wait_for(reader.readline(), 5)
+        except ConnectionError:
+            served = b""
+        writer.close()
+        if served:
+            break
+    taken[1][1].close()
+
+
+async def test_whoever_does_not_read_is_hung_up_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, "READ_SECONDS", 0.1)
+    before = await ended("does_not_read")
+    port = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    until = asyncio.get_running_loop().time() + 5
+    while await ended("does_not_read") == before:
+        assert asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.01)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(LARGE), 5)
+    writer.close()
+
+
+async def test_whoever_reads_gets_it_whole(start: Start) -> None:
+    port = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    assert len(await asyncio.wait_for(reader.readexactly(LARGE), 20)) == LARGE
+    writer.close()
+
+
+def test_there_is_room_for_all_connections() -> None:
+    listen._make_room()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft >= min(listen.MOST_CONNECTIONS + listen.FILES, hard)

@@ -122,7 +122,7 @@ async def test_a_body_of_no_stated_length_is_held_to_the_same(
 async def test_a_body_that_does_not_come_is_not_waited_for(
     entrance: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.collector.door.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("streams.listen.BODY_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection(entrance.client.host, entrance.client.port)
     writer.write(
         b"POST /v1/events HTTP/1.1\r\nHost: a.example\r\nX-Lethe-Key: shop-key\r\n"
