@@ -25,10 +25,9 @@ from privacy.outcome import Reason
 from privacy.policy import Covers
 from sinks.ads import hashing
 from sinks.ledger import consents
-from sinks.ledger.ledger import Ledger
 from streams import policy
 from streams.settings import Settings
-from streams.shared import ledger_url
+from streams.shared import open_ledger
 
 VISITORS = 21  # who say yes
 PATHS = ("/tea", "/samples", "/thanks")  # a page, one that makes a member, a conversion
@@ -143,7 +142,7 @@ class AdsDemo:
     async def _withdraw(self) -> None:
         """Withdraw, and show when that was recorded and how soon nothing could leave any more."""
         await self._choose(self._leaver, Decision.WITHDRAWN)
-        with closing(Ledger.open(ledger_url(self._settings))) as ledger:
+        with closing(open_ledger(self._settings)) as ledger:
 
             async def effective() -> tuple[int, int] | None:
                 with ledger.reading() as connection:

@@ -32,7 +32,7 @@ from sinks.signing import Signer, verify
 from streams import kafka_login, policy
 from streams.keys import tokens
 from streams.settings import Settings
-from streams.shared import ledger_url, now
+from streams.shared import now, open_ledger
 
 SERVICE = "sample-request"
 HOLDER = "crm"
@@ -71,7 +71,7 @@ class FormsDemo:
         )
         try:
             with (
-                closing(Ledger.open(ledger_url(self._settings))) as ledger,
+                closing(open_ledger(self._settings)) as ledger,
                 closing(Onlooker(self._settings)) as onlooker,
             ):
                 async with self._holder_outside():

@@ -30,7 +30,7 @@ from sinks.ledger.ledger import Ledger
 from streams import kafka_login, policy
 from streams.keys import tokens
 from streams.settings import Settings
-from streams.shared import ledger_url
+from streams.shared import open_ledger
 
 HOLDER = "crm"
 FILE = "answer.zip"
@@ -70,7 +70,7 @@ class RightsDemo:
             "for a sample, wants to see all that is held, and then to be forgotten."
         )
         try:
-            with closing(Ledger.open(ledger_url(self._settings))) as ledger:
+            with closing(open_ledger(self._settings)) as ledger:
                 async with self._holder_outside():
                     await self._fill_in(ledger)
                     _, letter = await self._ask(Right.ACCESS)

@@ -128,7 +128,6 @@ class Consents:
                     state = decode("consent_state", message.value())
                 except WireError as error:
                     raise ConsentUnknownError(f"a state cannot be read: {error.fault}") from None
-                applied[partition] = max(applied[partition], state["offset"])
                 standings.put(message.key(), _consent(state))
         self._next = {}
         for each, (low, _) in self._ends(self._changes, applied).items():
@@ -143,8 +142,10 @@ class Consents:
     def _recorded(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return by partition the last change of which all states are sent, -1 for none.
 
-        The lane commits a change once its state is sent. What the states say of themselves would be
-        enough, were those of visitors who were erased not gone.
+        The lane commits a change once its state is sent. What the states say of themselves is not
+        enough: those of visitors who were erased are gone, and where the lane reads changes again
+        from a backup's place, newer states of some lie before older ones of others. Changes that a
+        state knows already change nothing.
         """
         lane = consumer(self._bootstrap, self._recorder, self._options)
         try:

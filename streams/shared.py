@@ -2,6 +2,7 @@
 
 import time
 from functools import cached_property
+from pathlib import Path
 
 from confluent_kafka import Consumer
 from sqlalchemy import URL, make_url
@@ -12,6 +13,7 @@ from sinks.clickhouse.client import Client
 from sinks.clickhouse.connect import connect
 from sinks.consent_barrier import Consents
 from sinks.kafka import BatchProducer, consumer
+from sinks.ledger.journal import Journal
 from sinks.ledger.ledger import Ledger
 from streams import kafka_login, policy
 from streams.settings import Settings, SettingsError
@@ -20,9 +22,13 @@ from streams.settings import Settings, SettingsError
 class Shared:
     """Made once a process, opened when first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raise PolicyError when the settings name a policy that cannot be used."""
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
+        """Raise PolicyError when the settings name a policy that cannot be used.
+
+        ``ledger`` is used in the place of the settings' own, which is opened otherwise.
+        """
         self.settings = settings
+        self._given = ledger
         self._text = None if settings.policy is None else policy.read(settings.policy)
         self.policy = None if self._text is None else policy.parse(self._text, str(settings.policy))
 
@@ -43,7 +49,7 @@ class Shared:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, migrated."""
-        return Ledger.open(ledger_url(self.settings))
+        return self._given or open_ledger(self.settings)
 
     def record_policy(self) -> None:
         """Keep this version of the policy in the ledger, if there is one, as the one in force.
@@ -75,6 +81,17 @@ class Shared:
 def clickhouse(settings: Settings, user: str) -> Client:
     """Return a client of ClickHouse as one of its users, whose password is in the secrets."""
     return connect(settings.clickhouse, user, settings.secrets)
+
+
+def open_ledger(settings: Settings, *, restoring: bool = False) -> Ledger:
+    """Open the settings' ledger with its journal of erasures; raise as ``Ledger.open``."""
+    erasures = Journal(erasures_folder(settings))
+    return Ledger.open(ledger_url(settings), erasures, restoring=restoring)
+
+
+def erasures_folder(settings: Settings) -> Path:
+    """Return where the journal of erasures is, which restoring the ledger needs."""
+    return settings.erasures_dir or settings.data_dir / "erasures"
 
 
 def ledger_url(settings: Settings) -> URL:

@@ -33,6 +33,8 @@ COMMANDS = {
     "requests": "Show what people asked about their data; decide about it.",
     "deletions": "Show deletions, those that are overdue, and their certificates.",
     "standins": "Run local stand-ins for the ad providers.",
+    "backup": "Back the ledger up into a file.",
+    "restore": "Restore the ledger from a backup; nobody erased since comes back.",
     "status": "Show lag, rates and rejects by reason.",
     "geo": "Build, update and describe the city tables.",
 }

@@ -10,10 +10,11 @@ from sqlalchemy.exc import ArgumentError
 from privacy.policy import Policy
 from sinks.ledger.ledger import UNUSABLE, Ledger
 from sinks.migrations import MigrationError
+from streams import shared
 from streams.policy import PolicyError
 from streams.policy import load as load_policy
 from streams.settings import Settings, SettingsError
-from streams.shared import Shared, ledger_url
+from streams.shared import Shared
 
 
 @contextmanager
@@ -59,10 +60,10 @@ def warn_of_unknown_sites(command: str, policy: Policy, settings: Settings) -> N
         )
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings, *, restoring: bool = False) -> Ledger:
     """Open the ledger. Raise SettingsError for a wrong address, and as ``Ledger.open``."""
     try:
-        return Ledger.open(ledger_url(settings))
+        return shared.open_ledger(settings, restoring=restoring)
     except (ValueError, ArgumentError) as error:
         raise SettingsError(str(error)) from None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from sinks.ledger.journal import note
 from sinks.ledger.tables import answers
 from sinks.ledger.upsert import insert
 
@@ -54,6 +55,7 @@ def take(connection: Connection, answer_id: str, at: int) -> Answer | None:
     if row is None:
         return None
     connection.execute(update(answers).where(mine).values(sealed=None, taken_at=at))
+    note(connection, "taken", answer={**row, "sealed": None, "taken_at": at})
     return replace(_answer(row), taken_at=at)
 
 

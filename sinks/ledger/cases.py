@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from privacy.lifecycle import CaseState
+from sinks.ledger.journal import note
 from sinks.ledger.tables import case_keys, cases, deletions, holds
 
 _CHANGING = ("state", "changed_at", "due_at", "further", "held")
@@ -149,13 +150,18 @@ def move(connection: Connection, changed: Sequence[Case]) -> None:
 
 def correct(connection: Connection, changed: Sequence[Case]) -> None:
     """Keep what was rectified (S18): the fields, and whose case it is."""
+    if changed:
+        note(connection, "rectified", ids=[each.case_id for each in changed])
     _change(connection, changed, _CORRECTED)
 
 
 def end(connection: Connection, ended: Sequence[Deletion]) -> None:
     """Have cases deleted. Nothing else is needed: whoever shreds keys looks for these rows."""
-    if ended:
-        connection.execute(insert(deletions), [asdict(each) for each in ended])
+    rows = [asdict(each) for each in ended]
+    if rows:
+        connection.execute(insert(deletions), rows)
+    for row in rows:
+        note(connection, "ended", deletion=row)
 
 
 def deleted(connection: Connection, case_ids: Collection[str]) -> set[str]:

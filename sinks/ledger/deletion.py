@@ -29,6 +29,7 @@ from sqlalchemy import (
 from privacy.certificate import Outcome, Receipt
 from sinks.ledger import holds, keys
 from sinks.ledger.cases import Deletion
+from sinks.ledger.journal import note
 from sinks.ledger.tables import case_keys, cases, deletions, receipts
 from sinks.ledger.upsert import insert
 
@@ -108,6 +109,7 @@ def complete(
 ) -> None:
     """Note that everybody is done, and keep the certificates, by deletion."""
     if certificates:
+        note(connection, "certified", certificates=dict(certificates), when=at)
         connection.execute(
             update(deletions)
             .where(deletions.c.deletion_id == bindparam("_id"), deletions.c.completed_at.is_(None))

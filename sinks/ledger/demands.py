@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 from privacy.certificate import Outcome
 from sinks.ledger import keys
 from sinks.ledger.deletion import DONE, Late, counted, waited_for
+from sinks.ledger.journal import note
 from sinks.ledger.tables import demand_answers, demands, requests
 from sinks.ledger.upsert import insert
 
@@ -156,6 +157,7 @@ def shred(connection: Connection, demand_ids: Collection[str], at: int) -> None:
     """Delete keys and contents of demands. Gone for good after ``Ledger.checkpoint``."""
     if demand_ids:
         keys.shred(connection, demand_ids)
+        note(connection, "demanded", ids=sorted(demand_ids), when=at)
         some = demands.c.demand_id.in_(demand_ids)
         connection.execute(update(demands).where(some).values(shredded_at=at))
         theirs = demand_answers.c.demand_id.in_(demand_ids)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from privacy.lifecycle import CaseState
 from sinks.ledger import people, tables, upsert
+from sinks.ledger.journal import note, of_visitor
 from sinks.ledger.tables import cases, holds
 
 _DEFERRED = tables.deferred
@@ -64,6 +65,8 @@ def place(connection: Connection, new: Hold) -> bool:
     if new.subject is not None:
         people.stand_alone(connection)
     row = asdict(new) | {"whose": new.whose}
+    who = of_visitor(new.site or "", new.visitor) if new.visitor is not None else None
+    note(connection, "held", hold=row | {"visitor": who})
     first = upsert.insert(connection, holds).values(row).on_conflict_do_nothing()
     return connection.execute(first.returning(holds.c.hold_id)).first() is not None
 
@@ -71,6 +74,7 @@ def place(connection: Connection, new: Hold) -> bool:
 def lift(connection: Connection, hold_id: str, whose: Whose) -> bool:
     """Take a hold away; False: there is none. Cases are released with ``release_cases``."""
     mine = holds.c.hold_id == hold_id, holds.c.whose == whose
+    note(connection, "lifted", hold_id=hold_id, whose=whose)
     return bool(connection.execute(delete(holds).where(*mine)).rowcount)
 
 

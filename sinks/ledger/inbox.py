@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from sinks.ledger.tables import positions
 from sinks.ledger.upsert import insert
@@ -34,6 +34,36 @@ def first(connection: Connection, reader: str, messages: Sequence[Position]) -> 
 def stand_in_line(connection: Connection, reader: str) -> None:
     """Have others of a reader that has no topic wait here for the end of the transaction."""
     _take(connection, reader, reader, 0, -1)
+
+
+def mark(connection: Connection, what: str, name: str, number: int) -> None:
+    """Keep a mark of the whole ledger among the positions, once: what it is of, and a number."""
+    new = insert(connection, positions).values(reader=what, topic=name, partition=0, offset=number)
+    connection.execute(new.on_conflict_do_nothing())
+
+
+def is_marked(connection: Connection, what: str) -> bool:
+    """Tell whether there is such a mark."""
+    return bool(marks(connection, what))
+
+
+def marks(connection: Connection, what: str) -> Mapping[str, int]:
+    """Return the marks of a kind: names and numbers."""
+    query = select(positions.c.topic, positions.c.offset).where(positions.c.reader == what)
+    return {row.topic: row.offset for row in connection.execute(query)}
+
+
+def unmark(connection: Connection, what: str) -> None:
+    """Take marks away."""
+    connection.execute(delete(positions).where(positions.c.reader == what))
+
+
+def come_to(connection: Connection) -> Mapping[str, Mapping[tuple[str, int], int]]:
+    """Return by reader how far it has come: the last offset handled, of each topic's partition."""
+    found: dict[str, dict[tuple[str, int], int]] = {}
+    for row in connection.execute(select(positions)):
+        found.setdefault(row.reader, {})[row.topic, row.partition] = row.offset
+    return found
 
 
 def _take(connection: Connection, reader: str, topic: str, partition: int, offset: int) -> int:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, text, update
 
+from sinks.ledger.journal import note
 from sinks.ledger.tables import case_keys, cases, deletions, demands, key_uses, requests
 from sinks.ledger.upsert import insert
 
@@ -148,6 +149,8 @@ def rewrap(connection: Connection, department: str, wrapped: Mapping[str, bytes]
 
 def shred(connection: Connection, case_ids: Collection[str]) -> None:
     """Delete the keys of about a thousand cases. Gone for good after ``Ledger.checkpoint``."""
+    if case_ids:
+        note(connection, "shredded", ids=sorted(case_ids))
     connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids)))
 
 
@@ -163,7 +166,9 @@ def orphans(connection: Connection, since: int, before: int, limit: int) -> list
 
 def shred_orphans(connection: Connection, case_ids: Collection[str]) -> None:
     """Delete the keys of those of about a thousand ids that still nothing here has."""
-    connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(case_ids), ~_CAME))
+    gone = delete(case_keys).where(case_keys.c.case_id.in_(case_ids), ~_CAME)
+    if shredded := set(connection.scalars(gone.returning(case_keys.c.case_id))):
+        note(connection, "shredded", ids=sorted(shredded))
 
 
 def record_uses(connection: Connection, uses: Sequence[Use]) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,8 @@ from typing import Self
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from sinks import sqlite
+from sinks.ledger import inbox, journal
+from sinks.ledger.journal import Journal, JournalError
 from sinks.ledger.migrate import migrate
 from sinks.scrub import scrub
 
@@ -23,6 +25,10 @@ _PASSING = {
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PROTOCOL,
 }
+
+# Marks among the positions of readers: a ledger that is being restored, and the journals that know
+# what was erased in it.
+RESTORING, JOURNAL = "restoring", "journal"
 
 # Tables from which keys and sealed contents are deleted.
 _PERSONAL = "case_keys, cases, requests, demands, demand_answers, answers"
@@ -52,8 +58,9 @@ class Ledger:
     The modules beside this one read and write it, on the connection of a transaction.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, erasures: Journal | None = None) -> None:
         self._engine = engine
+        self._journal = erasures
         self._writing, self._passing, self._reading = engine, engine, engine
         # SQLite lets those that wait for it in at random: in one process they stand in line.
         self._line: AbstractContextManager[object] = nullcontext()
@@ -69,12 +76,16 @@ class Ledger:
             )
 
     @classmethod
-    def open(cls, url: str | URL) -> Self:
+    def open(
+        cls, url: str | URL, erasures: Journal | None = None, *, restoring: bool = False
+    ) -> Self:
         """Open the ledger at SQLAlchemy's ``url``, and migrate it.
 
         ``sqlite:///path`` is made if need be, for its owner alone; ``postgresql+psycopg://…`` must
-        exist. Raise ValueError for any other, LedgerError when it cannot be opened now,
-        LedgerFaultError when it is none and MigrationError when it belongs to another release.
+        exist. Whatever is erased is written to ``erasures`` first. Raise ValueError for any other,
+        LedgerError when it cannot be opened now, LedgerFaultError when it is none, or one whose
+        restoring was not finished (unless ``restoring``), and MigrationError when it belongs to
+        another release.
         """
         location = make_url(url)
         if location.get_backend_name() == "sqlite":
@@ -83,9 +94,13 @@ class Ledger:
             sqlite.make_private(Path(location.database))
         elif location.get_backend_name() != "postgresql":
             raise ValueError("ledger: must be a URL of sqlite:/// or postgresql+psycopg://")
-        ledger = cls(create_engine(location, hide_parameters=True, pool_pre_ping=True))
+        ledger = cls(create_engine(location, hide_parameters=True, pool_pre_ping=True), erasures)
         with ledger.transaction() as connection:
             migrate(connection)
+            unfinished = not restoring and inbox.is_marked(connection, RESTORING)
+        if unfinished:
+            ledger.close()
+            raise LedgerFaultError("its restoring was not finished; run lethe restore again")
         return ledger
 
     @contextmanager
@@ -95,7 +110,11 @@ class Ledger:
         In SQLite one writes at a time, and the others wait. Raise LedgerError.
         """
         with self._line, _errors_without_values(), self._writing.begin() as connection:
+            notes = journal.begun(connection)
+            notes.clear()
             yield connection
+            if notes and self._journal is not None:
+                self._write_down(connection, self._journal, notes)
 
     @contextmanager
     def passing(self) -> Iterator[Connection]:
@@ -126,6 +145,17 @@ class Ledger:
         with self._line, _errors_without_values():
             return scrub(self._engine, f"(TRUNCATE FALSE) {_PERSONAL}")
 
+    @staticmethod
+    def _write_down(
+        connection: Connection, erasures: Journal, notes: Sequence[journal.Note]
+    ) -> None:
+        """Have what is erased in the journal, and the journal known to each later backup."""
+        try:
+            identity = erasures.write(notes)
+        except (OSError, JournalError) as error:
+            raise LedgerError(f"journal: {type(error).__name__}") from None
+        inbox.mark(connection, JOURNAL, identity.id, identity.since)
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -138,8 +168,14 @@ def isolated(connection: Connection) -> Iterator[None]:
     Raise LedgerError and LedgerFaultError for what the database says; after the first the whole
     transaction is to be given up.
     """
-    with _errors_without_values(), connection.begin_nested():
-        yield
+    notes = journal.begun(connection)
+    before = len(notes)
+    try:
+        with _errors_without_values(), connection.begin_nested():
+            yield
+    except BaseException:
+        del notes[before:]
+        raise
 
 
 @contextmanager

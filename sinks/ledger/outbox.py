@@ -86,6 +86,12 @@ def unsent(connection: Connection, keys: Collection[bytes]) -> set[bytes]:
     return set(connection.scalars(select(outbox.c.key).where(outbox.c.key.in_(keys)).distinct()))
 
 
+def waiting(connection: Connection, reader: str) -> int:
+    """Return how many messages of a reader wait to be sent."""
+    mine = select(func.count()).select_from(outbox).where(outbox.c.reader == reader)
+    return connection.scalar(mine) or 0
+
+
 def pending(
     connection: Connection, reader: str, topic: str, partition: int, limit: int
 ) -> list[Pending]:

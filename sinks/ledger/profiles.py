@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from privacy.profile import City, Interest, Profile, corrected, grown
 from privacy.suggestions import Affinity
 from sinks.ledger import upsert
+from sinks.ledger.journal import note
 from sinks.ledger.tables import (
     profile_affinities,
     profile_cities,
@@ -84,6 +85,7 @@ def correct(connection: Connection, pseudonym: str, wanted: Collection[str], day
     mine = profiles.c.pseudonym == pseudonym
     if connection.execute(select(profiles).where(mine).with_for_update()).first() is None:
         return False
+    note(connection, "profiles", ids=[pseudonym])  # what was taken out is not to come back
     _touch(connection, {pseudonym: day})
     held = _profile(connection, pseudonym, day)
     said = corrected(held, wanted)
@@ -110,9 +112,11 @@ def erase(connection: Connection, pseudonyms: Collection[str]) -> int:
     erased = 0
     for some in _some(pseudonyms):
         # The profile first: who would add to it waits for our end, or we for theirs.
-        erased += connection.execute(
-            delete(profiles).where(profiles.c.pseudonym.in_(some))
-        ).rowcount
+        gone = delete(profiles).where(profiles.c.pseudonym.in_(some))
+        found = sorted(connection.scalars(gone.returning(profiles.c.pseudonym)))
+        if found:
+            note(connection, "profiles", ids=found)
+        erased += len(found)
         for table in _PARTS:
             connection.execute(delete(table).where(table.c.pseudonym.in_(some)))
     return erased

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from sinks.ledger import keys
+from sinks.ledger.journal import note
 from sinks.ledger.tables import holds, request_commands, requests
 from sinks.ledger.upsert import insert
 
@@ -221,6 +222,7 @@ def close(connection: Connection, request_ids: Collection[str], at: int) -> None
     """
     if request_ids:
         keys.shred(connection, request_ids)
+        note(connection, "closed", ids=sorted(request_ids), when=at)
         _set(connection, request_ids, state=State.CLOSED, closed_at=at, sealed=None, due_at=None)
 
 

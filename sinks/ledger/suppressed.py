@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from sinks.ledger import people
+from sinks.ledger.journal import note
 from sinks.ledger.tables import suppressed
 from sinks.ledger.upsert import insert
 
@@ -24,6 +25,7 @@ class Erasure(NamedTuple):
 def put(connection: Connection, subject: str, at: int, request_id: str) -> None:
     """Keep that a person was erased; of two times the later."""
     people.stand_alone(connection)
+    note(connection, "erased", subject=subject, when=at, request_id=request_id)
     new = insert(connection, suppressed).values(subject=subject, at=at, request_id=request_id)
     connection.execute(
         new.on_conflict_do_update(

@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, delete, func, select
 
 from privacy.lifecycle import CaseState
+from sinks.ledger.journal import note
 from sinks.ledger.tables import cases, unsubscribed
 from sinks.ledger.upsert import insert
 
 
 def add(connection: Connection, list_: str, subject: str, at: int) -> None:
     """Keep that a person unsubscribed; of two times the later."""
+    note(connection, "unsubscribed", list=list_, subject=subject, when=at)
     new = insert(connection, unsubscribed).values(list=list_, subject=subject, at=at)
     connection.execute(
         new.on_conflict_do_update(

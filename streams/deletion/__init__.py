@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 
+from sinks.kafka import BatchProducer
 from sinks.signing import Signer, SigningError
 from streams.alerts import ALERTS
 from streams.deletion.announce import Announcement
@@ -17,11 +18,15 @@ from streams.shared import Shared, now
 
 def delete(shared: Shared, stop: threading.Event) -> None:
     """Make cases that are over unreadable, and tell the broker."""
-    policy, topic_of = shared.known_policy, shared.settings.topic
     producer = shared.producer("delete")
-    names = [topic_of(f"cases-{each}") for each in policy.departments]
-    announcement, rolling = Announcement(policy, topic_of), Rolling(names, producer, now)
-    Shredder(shared.ledger, producer, announcement, _certifier(shared), now).run(stop, rolling.beat)
+    names = [shared.settings.topic(f"cases-{each}") for each in shared.known_policy.departments]
+    shredder(shared, producer).run(stop, Rolling(names, producer, now).beat)
+
+
+def shredder(shared: Shared, producer: BatchProducer) -> Shredder:
+    """Return what makes cases that are over unreadable. Raise SettingsError without its key."""
+    announcement = Announcement(shared.known_policy, shared.settings.topic)
+    return Shredder(shared.ledger, producer, announcement, _certifier(shared), now)
 
 
 def receipts(shared: Shared, stop: threading.Event) -> None:

@@ -184,30 +184,11 @@ class DeliverLane:
 
     def _item(self, message: Source) -> Item | None:
         try:
-            event = decode("ad_event", message.value())
+            event = read_event(message.value())
         except WireError as error:
             self._letter(message, Reject(Reason(error.fault), "decode"))
             return None
-        return Item(
-            Entry(
-                AdEvent(
-                    event_id=event["event_id"],
-                    site=event["site"],
-                    visitor=event["cookie_id"],
-                    occurred_at=int(event["occurred_at"].timestamp() * 1000),
-                    epoch=event["consent_epoch"],
-                    page=event["page"],
-                    conversion=event["conversion"],
-                    audience=event["audience"],
-                    member=event["member"],
-                    ids=event["ids"],
-                    user_agent=event["user_agent"],
-                ),
-                message.partition(),
-            ),
-            message,
-            message.timestamp()[1],
-        )
+        return Item(Entry(event, message.partition()), message, message.timestamp()[1])
 
     def _letter(self, source: Source, reject: Reject) -> None:
         letter = dead_letter(source, reject, self.name, self._clocks.now())
@@ -222,3 +203,21 @@ class DeliverLane:
         self._lost = True
         gone = {each.partition for each in partitions}
         self._assigned = tuple(each for each in self._assigned if each not in gone)
+
+
+def read_event(value: bytes | None) -> AdEvent:
+    """Return what a provider's topic carries. Raise WireError."""
+    event = decode("ad_event", value)
+    return AdEvent(
+        event_id=event["event_id"],
+        site=event["site"],
+        visitor=event["cookie_id"],
+        occurred_at=int(event["occurred_at"].timestamp() * 1000),
+        epoch=event["consent_epoch"],
+        page=event["page"],
+        conversion=event["conversion"],
+        audience=event["audience"],
+        member=event["member"],
+        ids=event["ids"],
+        user_agent=event["user_agent"],
+    )

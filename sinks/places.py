@@ -1,0 +1,87 @@
+"""Where the readers of topics are, and how to put them somewhere else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from sinks.kafka import consumer, poll
+
+Place = tuple[str, int]
+"""A topic, and one of its partitions."""
+
+_SECONDS = 10.0
+_AT_ONCE = 10_000
+
+
+class Places:
+    """Looks at and moves consumer groups. Every method may raise KafkaException."""
+
+    def __init__(self, bootstrap: str, options: Mapping[str, str]) -> None:
+        self._bootstrap = bootstrap
+        self._options = options
+
+    def ends(self, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+        """Return the first offset that is kept and the one that comes next, of each partition."""
+        client = self._client("nobody")
+        try:
+            return {
+                place: client.get_watermark_offsets(TopicPartition(*place), timeout=_SECONDS)
+                for place in _partitions(client, topics)
+            }
+        finally:
+            client.close()
+
+    def committed(self, group: str, topics: Sequence[str]) -> dict[Place, int]:
+        """Return what a group reads next, of each partition where it has committed anything."""
+        client = self._client(group)
+        try:
+            asked = [TopicPartition(*place) for place in _partitions(client, topics)]
+            found = client.committed(asked, timeout=_SECONDS) if asked else []
+        finally:
+            client.close()
+        return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+
+    def move(self, group: str, to: Mapping[Place, int]) -> None:
+        """Have a group read on from other offsets. The broker refuses while somebody is in it."""
+        client = self._client(group)
+        try:
+            offsets = [TopicPartition(*place, offset) for place, offset in to.items()]
+            if offsets:
+                client.commit(offsets=offsets, asynchronous=False)
+        finally:
+            client.close()
+
+    def manned(self, groups: Sequence[str]) -> list[str]:
+        """Return those of ``groups`` that somebody reads in at this moment."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, **self._options})
+        asked = admin.describe_consumer_groups(list(groups), request_timeout=_SECONDS)
+        return [name for name, found in asked.items() if found.result(_SECONDS).members]
+
+    def read(self, place: Place, since: int, until: int) -> Iterator[Message]:
+        """Yield what lies in a partition from one offset up to another."""
+        if since >= until:
+            return
+        client = self._client("nobody")
+        try:
+            client.assign([TopicPartition(*place, since)])
+            while since < until:
+                for message in poll(client, _AT_ONCE, 0.1):
+                    if message.offset() < until:
+                        yield message
+                # Also past what was compacted, or belongs to a transaction.
+                (position,) = client.position([TopicPartition(*place)])
+                since = max(since, position.offset)
+        finally:
+            client.close()
+
+    def _client(self, group: str) -> Consumer:
+        return consumer(self._bootstrap, group, self._options)
+
+
+def _partitions(client: Consumer, topics: Sequence[str]) -> Iterator[Place]:
+    for topic in topics:
+        found = client.list_topics(topic, timeout=_SECONDS).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        yield from ((topic, each) for each in found.partitions)

@@ -1,0 +1,1 @@
+"""Backups of the ledger, and restoring it without bringing anybody back."""
