@@ -40,9 +40,10 @@ class Client(NamedTuple):
 
 _DEPARTMENT = Client("department-{}", ("department-{}.*",), each="department")
 
-# By their names in the catalogue. Consents are read in no group, by a client that has to name one.
+# By their names in the catalogue. Consents and alerts are read in no group, by a
+# client that has to name one.
 CLIENTS: Mapping[str, Client] = {
-    "collector": Client("collector"),
+    "collector": Client("collector", ("blocked",)),
     "sdk": Client("sdk"),
     "ingest-log": Client("sdk"),
     "anonymise": Client("worker", ("anonymise", "anonymise-raw", "consents")),
@@ -62,6 +63,8 @@ CLIENTS: Mapping[str, Client] = {
     "departments": _DEPARTMENT,
     "letter-reader": Client("department-{}", ("letters.*",), each="rights"),
     "retention-worker": Client("holder-{}", ("retention-{}", "rights-{}"), each="holder"),
+    "security": Client("worker", ("security",)),
+    "web-servers": Client("web-server", ("web-server",)),
     "mail-system": Client("mail-system", ("mail-system",)),
     "operators": Client("alerting", ("alerting",)),
     "rights-desk": Client("operator"),

@@ -33,6 +33,8 @@ PUBLISHED = [
     "18 hold 1",
     "19 export 1",
     "20 deletion_receipt 2",
+    "21 access 1",
+    "22 security_alert 1",
 ]
 
 Change = Callable[[list[dict[str, Any]]], object]
