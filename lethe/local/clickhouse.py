@@ -1,5 +1,6 @@
 """The embedded ClickHouse: its users, its configuration, and what it does not do by itself."""
 
+import os
 import secrets
 import sys
 import threading
@@ -9,14 +10,18 @@ from typing import Final
 
 from lethe.local.process import Process
 from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
-from sinks.clickhouse.roles import ACCESS_CONTROL, USERS, users_xml
+from sinks.clickhouse.roles import USERS, users_xml
+from sinks.clickhouse.server import ACCESS_CONTROL, LOG_LEVEL, SILENT
 
 SWEEP_SECONDS: Final = 5.0
 
 _CONFIG: Final = """\
 <clickhouse>
   <users_config>{users}</users_config>
-  <logger><level>warning</level><log>{log}</log><size>10M</size><count>1</count></logger>
+  <logger>
+    <log>{log}</log><size>10M</size><count>1</count>
+    {silent}
+  </logger>
   <mark_cache_size>67108864</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <max_server_memory_usage>4000000000</max_server_memory_usage>
@@ -48,14 +53,15 @@ def server(
     database: str,
 ) -> Process:
     """Return ClickHouse with its data in ``folder``, not yet started; ``ports``: native, HTTP."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, log.parent):
+        each.mkdir(parents=True, exist_ok=True)
     users, config = folder.parent / "clickhouse-users.xml", folder.parent / "clickhouse.xml"
     users.touch(mode=0o600)
     users.write_text(users_xml(dict(passwords(secrets_dir)), database, embedded=True))
     config.write_text(
         _CONFIG.format(
             users=users.resolve(), log=log.with_name("clickhouse-server.log").resolve(),
-            access_control=ACCESS_CONTROL,
+            silent=SILENT, access_control=ACCESS_CONTROL,
         )
     )  # fmt: skip
     return Process(
@@ -65,14 +71,19 @@ def server(
             "-m",
             "lethe.local.clickhouse_server",
             str(library),
+            os.pathsep.join(map(str, (users.resolve(), config.resolve()))),
+            os.pathsep.join(map(str, (folder.resolve(), log.parent.resolve()))),
             f"--path={folder.resolve()}",
             f"--tcp_port={ports[0]}",
             f"--http_port={ports[1]}",
             "--listen_host=127.0.0.1",
             f"--config-file={config.resolve()}",
+            f"--log-level={LOG_LEVEL}",  # that of the file is not heard
         ],
         log,
         ports,
+        # Nothing that somebody may have put into ours: /proc/self/environ is a file.
+        {name: os.environ[name] for name in ("PATH", "TZ", "PYTHONPATH") if name in os.environ},
     )
 
 

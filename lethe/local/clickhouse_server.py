@@ -1,4 +1,7 @@
-"""libchdb as a server: ``python -m lethe.local.clickhouse_server LIBRARY ARGUMENT...``.
+"""libchdb as a server: ``python -m lethe.local.clickhouse_server LIBRARY READ WRITE ARGUMENTS``.
+
+Confined, where the kernel can, to the folders and files in READ and WRITE (divided by ``:``), and
+to those of the system: any user may have ``file()`` read what the process may read.
 
 The library runs one query on behalf of the built-in user ``default``: it opens the ports and then
 sleeps. A greeting that is refused on the native port (a wrong password, an unknown database, bytes
@@ -11,8 +14,12 @@ import resource
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
+from lethe.local.confine import confine
+
+_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/etc/localtime")
 QUERY: Final = (
     "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
     "SELECT sleepEachRow(3) FROM numbers(1000000000) "
@@ -24,7 +31,12 @@ def main() -> None:
     """Serve until SIGTERM; end with exit code 1 when the library cannot serve."""
     # The memory of a server that aborts holds what nobody may find on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    library, *arguments = sys.argv[1:]
+    library, read, write, *arguments = sys.argv[1:]
+    system = (*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(library).parent))
+    confine(
+        map(Path, (*system, *read.split(os.pathsep))),
+        map(Path, ("/dev", *write.split(os.pathsep))),
+    )
     command = ["clickhouse", *arguments, f"--query={QUERY}"]
     run = ctypes.CDLL(library).chdb_query_cmdline
     run.restype = ctypes.c_void_p

@@ -1,12 +1,16 @@
 """Who may do what in ClickHouse: one declaration, printed as a users file.
 
 Users live in a file because the embedded engine has no storage that ``CREATE USER`` could write
-to. An analyst reads the statistics views and nothing else: they run with the rights of ``admin``
-(``SQL SECURITY DEFINER``), so that reading them takes no grant on a table.
+to; so nobody has ``access_management``, and no statement makes or changes a user. An analyst reads
+the statistics views and nothing else: they run with the rights of ``admin`` (``SQL SECURITY
+DEFINER``), so that reading them takes no grant on a table. Nobody may read a source outside
+(``url``, ``file``, ``remote``, ``s3``), run a program, or make a function or dictionary.
 """
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+
+from sinks.clickhouse.client import PINNED
 
 VIEWS = (
     "totals_daily",
@@ -24,8 +28,35 @@ VIEWS = (
     "browser_versions_daily",
 )
 
-# ``admin`` has everything.
 _GRANTS: Mapping[str, tuple[str, ...]] = {
+    # Makes and changes tables and views, and looks after them.
+    "admin": (
+        "GRANT CHECK, SHOW, SELECT, INSERT, ALTER, TRUNCATE, OPTIMIZE, SYSTEM MERGES ON {own}.*",
+        *(
+            f"GRANT {act} {what} ON {{own}}.*"
+            for act in ("CREATE", "DROP")
+            for what in ("DATABASE", "TABLE", "VIEW")
+        ),
+        *(
+            f"GRANT TABLE ENGINE ON {replicated}{engine}"
+            for replicated in ("", "Replicated")
+            for engine in ("MergeTree", "ReplacingMergeTree")
+        ),
+        *(
+            f"GRANT SELECT ON system.{table}"
+            for table in (
+                "tables",
+                "columns",
+                "parts",
+                "detached_parts",
+                "mutations",
+                "merges",
+                "replicas",
+                "processes",
+                "query_log",
+            )
+        ),
+    ),
     "writer": (
         *(
             f"GRANT SELECT, INSERT ON {{database}}.{table}"
@@ -34,44 +65,33 @@ _GRANTS: Mapping[str, tuple[str, ...]] = {
         # A new revision of a day's statistics takes the place of the one before.
         "GRANT ALTER DELETE ON {database}.statistics",
         "GRANT SELECT ON {database}.paths",
-        "GRANT SELECT ON {database}.migrations",
         "GRANT SELECT ON {database}.facts_taken",
     ),
     "eraser": (
-        *(
-            f"GRANT SELECT, ALTER DELETE ON {{database}}.{table}"
-            for table in ("facts", "rejects", "periods", "statistics")
-        ),
         # Facts under a hold leave what is counted, and come back.
-        "GRANT INSERT ON {database}.facts",
-        "GRANT SELECT, INSERT, ALTER DELETE ON {database}.facts_held",
-        "GRANT SELECT, INSERT ON {database}.facts_taken",
-        # Proof that an erasure is physical: no mutation open, no old part left.
-        "GRANT SELECT ON system.mutations",
+        *(
+            f"GRANT SELECT, INSERT, ALTER DELETE ON {{database}}.{table}"
+            for table in ("facts", "facts_held")
+        ),
+        "GRANT INSERT ON {database}.facts_taken",
+        "GRANT SELECT (site, day) ON {database}.periods",
+        # Proof that an erasure is physical: no old part left, and no statement that names whom.
         "GRANT SELECT ON system.parts",
-        "GRANT SELECT ON system.detached_parts",
+        "GRANT SELECT ON system.mutations",
     ),
     "analyst": tuple(f"GRANT SELECT ON {{database}}.{view}" for view in VIEWS),
 }
-USERS = ("admin", *_GRANTS)
-
-# For the server's own configuration: without it every user reads ``system.*``, query log and all.
-ACCESS_CONTROL = """\
-  <access_control_improvements>
-    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
-    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
-    <table_engines_require_grant>true</table_engines_require_grant>
-  </access_control_improvements>"""
+USERS = tuple(_GRANTS)
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _PRIVATE = (*_LOOPBACK, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
-_PROFILES = """\
-  <profiles>
-    <default/>
-    <lethe>
-      <async_insert>0</async_insert>
-    </lethe>
+# Defaults change between releases and decide what is lost or doubled. Statements of these two name
+# visitors' daily hashes, which are to be in no log.
+_FIXED: Mapping[str, int | str] = {**PINNED, "log_queries": 0}
+_PROFILE_OF = {"writer": "pipeline", "eraser": "pipeline", "analyst": "analyst"}
+
+_ANALYST = """\
     <analyst>
       <readonly>1</readonly>
       <allow_ddl>0</allow_ddl>
@@ -80,14 +100,15 @@ _PROFILES = """\
       <max_result_rows>1000000</max_result_rows>
       <max_threads>2</max_threads>
       <max_concurrent_queries_for_user>8</max_concurrent_queries_for_user>
-    </analyst>
-  </profiles>
+    </analyst>"""
+_QUOTAS = """\
   <quotas>
     <default/>
     <analyst>
       <interval>
         <duration>3600</duration>
         <queries>20000</queries>
+        <result_rows>20000000</result_rows>
         <execution_time>1800</execution_time>
       </interval>
     </analyst>
@@ -108,21 +129,32 @@ def users_xml(passwords: Mapping[str, str] | None, database: str, *, embedded: b
         listen = _rights(["GRANT SYSTEM LISTEN ON *.*"])
         default = _user("default", "<password/>", _LOOPBACK, "default", listen)
     users = [default]
-    for name in USERS:
-        rights = "<access_management>1</access_management>"
-        if name in _GRANTS:
-            rights = _rights(grant.format(database=database) for grant in _GRANTS[name])
+    # Tests of the embedded engine have databases of their own beside it.
+    own = f"{database}*" if embedded else database
+    for name, grants in _GRANTS.items():
         users.append(
             _user(
                 name,
                 _password(name, passwords),
                 _LOOPBACK if embedded else _PRIVATE,
-                "analyst" if name == "analyst" else "lethe",
-                rights,
+                _PROFILE_OF.get(name, "default"),
+                _rights(grant.format(database=database, own=own) for grant in grants),
             )
         )
     body = "\n".join(users)
-    return f"<clickhouse>\n{_PROFILES}\n  <users>\n{body}\n  </users>\n</clickhouse>\n"
+    return (
+        f"<clickhouse>\n  <profiles>\n    <default/>\n{_pipeline()}\n{_ANALYST}\n  </profiles>\n"
+        f"{_QUOTAS}\n  <users>\n{body}\n  </users>\n</clickhouse>\n"
+    )
+
+
+def _pipeline() -> str:
+    """Return the profile of writer and eraser: what it sets, no statement changes."""
+    set_ = "".join(f"\n      <{name}>{value}</{name}>" for name, value in _FIXED.items())
+    fixed = "".join(f"\n        <{name}><const/></{name}>" for name in _FIXED)
+    return (
+        f"    <pipeline>{set_}\n      <constraints>{fixed}\n      </constraints>\n    </pipeline>"
+    )
 
 
 def _user(name: str, password: str, networks: Iterable[str], profile: str, rights: str) -> str:

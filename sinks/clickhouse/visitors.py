@@ -159,6 +159,7 @@ class ClickHouseFacts:
 
     def gone(self, at: int) -> bool:
         """Tell whether no old part is left that was replaced until ``at``; see ``VisitorFacts``."""
+        self._forget_statements()
         for table in ("facts", "facts_held"):  # has the embedded engine look for old parts
             self._client.execute(f"ALTER TABLE {table} DROP PARTITION ID 'none'")
         ((left,),) = self._client.query(
@@ -198,6 +199,14 @@ class ClickHouseFacts:
 
     def _delete(self, table: str, where: str, parameters: dict[str, Any]) -> None:
         self._client.query(f"ALTER TABLE {table} DELETE WHERE {where}", parameters, _SYNC)
+        self._forget_statements()
+
+    def _forget_statements(self) -> None:
+        """Remove the files that say what was deleted: they name whom, and a hundred are kept."""
+        self._client.execute(
+            "KILL MUTATION WHERE database = currentDatabase()"
+            " AND table IN ('facts', 'facts_held') AND is_done"
+        )
 
     def _time(self) -> int:
         ((at,),) = self._client.query("SELECT toUnixTimestamp(now())")

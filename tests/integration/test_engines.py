@@ -189,7 +189,7 @@ def test_what_reached_the_disk_survives_the_broker_s_death(tmp_path: Path) -> No
 @pytest.fixture
 def place(engines: Engines) -> ClickHouse:
     return engines.settings.clickhouse.model_copy(
-        update={"database": f"test_{secrets.token_hex(6)}"}
+        update={"database": f"lethe_{secrets.token_hex(6)}"}
     )
 
 

@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from lethe.cli import COMMANDS
-from sinks.clickhouse.roles import ACCESS_CONTROL
+from sinks.clickhouse.server import config_xml
 from streams.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +68,8 @@ def test_the_image_is_built_from_what_is_there() -> None:
                 assert (ROOT / source).exists(), source
 
 
-def test_access_control_is_what_the_roles_say() -> None:
-    assert ACCESS_CONTROL in (ROOT / "deploy/clickhouse/config.xml").read_text()
+def test_the_servers_configuration_is_the_one_declared() -> None:
+    assert config_xml() == (ROOT / "deploy/clickhouse/config.xml").read_text()
 
 
 def test_the_reference_sample_shows_every_default(monkeypatch: pytest.MonkeyPatch) -> None:

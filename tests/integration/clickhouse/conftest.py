@@ -38,7 +38,7 @@ class Rules:
 def place(settings: Settings, clickhouse_server: object) -> ClickHouse:
     """Where ClickHouse is, with a database that nobody else has."""
     del clickhouse_server
-    return settings.clickhouse.model_copy(update={"database": f"test_{secrets.token_hex(6)}"})
+    return settings.clickhouse.model_copy(update={"database": f"lethe_{secrets.token_hex(6)}"})
 
 
 @pytest.fixture

@@ -9,8 +9,12 @@ from sinks.migrations import Migration, MigrationError, read
 
 pytestmark = pytest.mark.clickhouse
 
-FIRST = Migration(1, "one", "-- About.\n\nCREATE TABLE $database.one (a Int8) ENGINE = Memory;\n")
-SECOND = Migration(2, "two", "-- Two.\n\nCREATE TABLE $database.two (a Int8) ENGINE = Memory;\n")
+FIRST = Migration(
+    1, "one", "-- About.\n\nCREATE TABLE $database.one (a Int8) ENGINE = MergeTree ORDER BY a;\n"
+)
+SECOND = Migration(
+    2, "two", "-- Two.\n\nCREATE TABLE $database.two (a Int8) ENGINE = MergeTree ORDER BY a;\n"
+)
 
 
 def of(client: Client, *migrations: Migration) -> Migrations:
@@ -48,7 +52,7 @@ def test_a_dry_run_prints_statements_and_changes_nothing(empty: Client) -> None:
     migrations = of(empty, FIRST)
     (migration,) = migrations.pending()
     assert migrations.statements(migration) == [
-        f"CREATE TABLE {empty.database}.one (a Int8) ENGINE = Memory"
+        f"CREATE TABLE {empty.database}.one (a Int8) ENGINE = MergeTree ORDER BY a"
     ]
     with pytest.raises(ClickHouseError, match="UNKNOWN_DATABASE"):
         empty.query("SELECT 1")

@@ -1,4 +1,4 @@
-"""Who can do what, asked over HTTP: users by objects by actions."""
+"""What users can do, their limits, and the files that say so. Each cell: ``test_matrix.py``."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,71 +19,6 @@ from sinks.clickhouse.statistics import Statistics
 from streams.settings import Settings
 
 pytestmark = pytest.mark.clickhouse
-
-ALLOWED = 0
-REFUSED = {497, 164}  # ACCESS_DENIED, READONLY
-ABSENT = 60  # the embedded engine has no query log
-TABLES = ("facts", "rejects", "periods", "statistics", "migrations", "facts_held", "facts_taken")
-SYSTEM = ("parts", "detached_parts", "mutations", "query_log", "processes", "users", "grants")
-
-ACTIONS = {
-    **{f"read {name}": f"SELECT * FROM {name}" for name in (*VIEWS, *TABLES)},
-    **{f"read {name}": f"SELECT * FROM {name}" for name in ("published", "paths")},
-    **{f"read system.{name}": f"SELECT * FROM system.{name}" for name in SYSTEM},
-    "insert facts": "INSERT INTO facts (site) SELECT 'x' WHERE 0",
-    "insert rejects": "INSERT INTO rejects (id) SELECT 'x' WHERE 0",
-    "insert periods": "INSERT INTO periods (site) SELECT 'x' WHERE 0",
-    "insert statistics": "INSERT INTO statistics (site) SELECT 'x' WHERE 0",
-    "insert facts_held": "INSERT INTO facts_held (site) SELECT 'x' WHERE 0",
-    "insert facts_taken": "INSERT INTO facts_taken (site) SELECT 'x' WHERE 0",
-    "insert migrations": "INSERT INTO migrations (name) SELECT 'x' WHERE 0",
-    **{f"delete {name}": f"ALTER TABLE {name} DELETE WHERE 0" for name in TABLES},
-    **{f"sweep {name}": f"ALTER TABLE {name} DROP PARTITION ID 'none'" for name in TABLES},
-    "update": "ALTER TABLE facts UPDATE city = '' WHERE 0",
-    "alter": "ALTER TABLE facts MODIFY TTL loaded_at + toIntervalYear(9)",
-    "optimize": "OPTIMIZE TABLE facts",
-    "truncate": "TRUNCATE TABLE facts",
-    "drop table": "DROP TABLE facts",
-    "drop view": "DROP VIEW cities_daily",
-    "create table": "CREATE TABLE mine (a Int8) ENGINE = Memory",
-    "create temporary table": "CREATE TEMPORARY TABLE mine (a Int8)",
-    "create view": "CREATE VIEW mine AS SELECT 1",
-    "create database": "CREATE DATABASE mine",
-    "create user": "CREATE USER mine",
-    "grant": "GRANT SELECT ON *.* TO analyst",
-    "show users": "SHOW USERS",
-    "kill": "KILL QUERY WHERE 0",
-    "system": "SYSTEM STOP MERGES facts",
-    "url": "SELECT * FROM url('http://192.0.2.1/', 'CSV', 'a String')",
-    "file": "SELECT * FROM file('x.csv', 'CSV', 'a String')",
-    "remote": "SELECT * FROM remote('127.0.0.1', system.one)",
-    "executable": "SELECT * FROM executable('x', 'CSV', 'a String')",
-    "backup": "BACKUP TABLE facts TO File('x')",
-    "settings": "SELECT 1 SETTINGS max_memory_usage = 0, readonly = 0",
-}
-
-MAY = {
-    "writer": {
-        *(f"read {name}" for name in (*TABLES[:5], "facts_taken", "paths")),
-        *(f"insert {name}" for name in ("facts", "rejects", "periods", "statistics")),
-        "delete statistics",
-        "sweep statistics",
-        "settings",
-    },
-    "eraser": {
-        *(
-            f"{do} {name}"
-            for do in ("read", "delete", "sweep")
-            for name in (*TABLES[:4], "facts_held")
-        ),
-        "read facts_taken",
-        *(f"insert {name}" for name in ("facts", "facts_held", "facts_taken")),
-        *(f"read system.{name}" for name in ("parts", "detached_parts", "mutations")),
-        "settings",
-    },
-    "analyst": {f"read {name}" for name in VIEWS},
-    "default": {"settings"},
-}
 
 
 @pytest.fixture
@@ -114,17 +49,6 @@ def ask(settings: Settings, admin: Client) -> Callable[..., tuple[int, str]]:
         return int(response.headers.get("X-ClickHouse-Exception-Code", 0)), body
 
     return post
-
-
-@pytest.mark.parametrize("user", MAY)
-def test_each_may_do_its_part_and_nothing_else(
-    user: str, ask: Callable[..., tuple[int, str]]
-) -> None:
-    codes = {action: ask(user, statement)[0] for action, statement in ACTIONS.items()}
-    assert {action for action, code in codes.items() if code == ALLOWED} == MAY[user]
-    if codes["read system.query_log"] == ABSENT:
-        del codes["read system.query_log"]
-    assert set(codes.values()) <= {ALLOWED, *REFUSED}
 
 
 def test_an_analyst_sees_the_views_and_no_other_name(ask: Callable[..., tuple[int, str]]) -> None:
