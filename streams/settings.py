@@ -83,6 +83,9 @@ class ClickHouse(Part):
     port: Port = 9000
     http_port: Port = 8123
     secure: bool = False
+    ca: Path | None = Field(
+        default=None, description="who certifies its TLS, in PEM; default: whom this machine trusts"
+    )
     replicated: bool = Field(
         default=False, description="make tables Replicated ones, in a Replicated database"
     )
@@ -212,6 +215,7 @@ class Settings(BaseSettings):
         "default: <data_dir>/erasures",
     )
     ads: Ads = Ads()
+    metrics_host: str = "127.0.0.1"
     metrics_port: Port = Field(default=9464, description="worker's /metrics; 0: any free port")
     sites: dict[str, Site] = Field(
         default={

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -49,6 +50,8 @@ _PASSING: Final = {
     ErrorCodes.SOCKET_TIMEOUT,
     ErrorCodes.NETWORK_ERROR,
     ErrorCodes.MEMORY_LIMIT_EXCEEDED,
+    ErrorCodes.NOT_ENOUGH_SPACE,
+    ErrorCodes.CANNOT_WRITE_TO_FILE_DESCRIPTOR,
     ErrorCodes.TABLE_IS_READ_ONLY,
     ErrorCodes.TOO_MANY_PARTS,
     ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
@@ -96,6 +99,9 @@ class Client:
     Whatever is sent may be sent twice, when an answer is lost: statements must bear that, and
     inserts carry a token. ``patience`` is how long (seconds) to go on trying; 0 tries once. For
     one thread at a time.
+
+    ``secure``: over TLS 1.2 or later, to whom ``ca`` (a file in PEM; None: whom this machine
+    trusts) certifies for the name ``host``.
     """
 
     def __init__(
@@ -107,6 +113,7 @@ class Client:
         password: str,
         *,
         secure: bool = False,
+        ca: Path | None = None,
         patience: float = 10.0,
     ) -> None:
         self.database = database
@@ -118,6 +125,9 @@ class Client:
             user=user,
             password=password,
             secure=secure,
+            verify=True,
+            check_hostname=True,
+            ca_certs=None if ca is None else str(ca),
             client_name="lethe",
             connect_timeout=5,
             tcp_keepalive=True,
@@ -216,7 +226,8 @@ class Client:
                 problem = _NAMES[error.code]
             except _LOST as error:
                 self._driver.disconnect()
-                problem = type(error).__name__
+                unknown = "CERTIFICATE_VERIFY_FAILED" in str(error)
+                problem = "its certificate does not hold" if unknown else type(error).__name__
             except Error:
                 raise ClickHouseError(0) from None
             if time.monotonic() + wait > deadline:

@@ -29,6 +29,11 @@ class Place(Protocol):
         """Whether the port speaks TLS."""
         ...
 
+    @property
+    def ca(self) -> Path | None:
+        """Who certifies it; None: whom this machine trusts."""
+        ...
+
 
 def connect(place: Place, user: str, secrets: Path, *, patience: float = 10.0) -> Client:
     """Return a client whose password is in ``secrets``, in the file ``clickhouse-<user>``.
@@ -47,5 +52,6 @@ def connect(place: Place, user: str, secrets: Path, *, patience: float = 10.0) -
         user,
         password,
         secure=place.secure,
+        ca=place.ca,
         patience=patience,
     )
