@@ -8,6 +8,7 @@ policy; this one is not, and says the same.
 from collections.abc import Mapping
 
 _TOPICS = """
+access-log              worker                         collector,sdk
 ads-ga4                 worker                         worker
 ads-google-ads          worker                         worker
 ads-linkedin            worker                         worker
@@ -29,6 +30,7 @@ letters                 department-hr                  worker
 mailing-changes         mail-system                    worker
 notices                 department-hr,department-sales worker
 pipeline-alerts         alerting                       worker
+security-alerts         collector,web-server           worker
 service-events          worker                         collector,department-hr,department-sales
 subject-requests        worker                         collector,operator
 tracking-anonymised     worker                         worker
@@ -40,6 +42,7 @@ _GROUPS = """
 alerting                alerting
 anonymise               worker
 anonymise-raw           worker
+blocked                 collector
 cases                   worker
 consent                 worker
 consents                worker
@@ -60,6 +63,8 @@ retention-mail          holder-mail
 rights-crm              holder-crm
 rights-mail             holder-mail
 route                   worker
+security                worker
+web-server              web-server
 collector               -
 deliver                 -
 department-sales        -
@@ -84,7 +89,7 @@ def _sets(table: str) -> Mapping[str, list[frozenset[str]]]:
 
 PRINCIPALS = (
     "alerting", "collector", "department-hr", "department-sales", "holder-crm", "holder-mail",
-    "mail-system", "operator", "sdk", "worker",
+    "mail-system", "operator", "sdk", "web-server", "worker",
 )  # fmt: skip
 READERS = {name: reads for name, (reads, _) in _sets(_TOPICS).items()}
 WRITERS = {name: writes for name, (_, writes) in _sets(_TOPICS).items()}

@@ -56,11 +56,12 @@ def test_S2_the_broker_allows_what_the_catalogue_says_and_no_more(company: Compa
     assert rights(company, "mail-system") == {"mailing-changes": {"READ"}}
     assert rights(company, "alerting") == {"pipeline-alerts": {"READ"}}
     assert rights(company, "operator") == {"subject-requests": {"WRITE"}}
-    of_sites = {"tracking-events": {"WRITE"}, "consent-changes": {"WRITE"}}
+    assert rights(company, "web-server") == {"security-alerts": {"READ"}}
+    of_sites = {each: {"WRITE"} for each in ("tracking-events", "consent-changes", "access-log")}
     assert rights(company, "sdk") == {**of_sites, "tracking-events-raw": {"WRITE"}}
     assert rights(company, "collector") == {
         **of_sites, "form-submissions": {"WRITE"}, "service-events": {"WRITE"},
-        "subject-requests": {"WRITE"},
+        "subject-requests": {"WRITE"}, "security-alerts": {"READ"},
     }  # fmt: skip
     worker = rights(company, "worker")
     assert worker["cases-hr"] == worker["cases-sales"] == {"WRITE"}
