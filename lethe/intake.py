@@ -5,7 +5,7 @@ The way of each is that of the collector and the SDK: ``privacy.tracking``.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from schemas.codec import encode
 from sinks.publish import KafkaPublisher, Message, Publisher, Stored
 from sinks.salts import Salts
 from streams import kafka_login
+from streams.accesses import Accesses
 from streams.settings import Settings, SettingsError
 
 TOPIC = "tracking-events"
@@ -25,13 +26,24 @@ BATCH = 1_000  # lines
 WINDOW = 16  # batches that may wait for the broker
 
 
+class Answered(NamedTuple):
+    """How a web server answered which kind of request."""
+
+    method: str
+    status: int
+
+
 class Candidate(NamedTuple):
-    """One line of the input: an event to be checked, or why it could not be read."""
+    """One line of the input: an event to be checked, or why it could not be read.
+
+    ``answered`` is what a web server's log tells besides.
+    """
 
     line: int
     event: Any
     event_id: str = ""
     user_agent: str | None = None
+    answered: Answered | None = None
 
 
 def in_batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
@@ -53,7 +65,8 @@ def in_batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
 class Intake:
     """Publishes one site's events to ``topic``, in order, and counts in ``tally``.
 
-    ``clock`` gives milliseconds since 1970; ``salt``, the day's, is asked for once a batch.
+    ``clock`` gives milliseconds since 1970; ``salt``, the day's, is asked for once a batch. With
+    ``accesses`` also what was answered is told, to who looks for attacks (S8).
     """
 
     def __init__(
@@ -65,6 +78,7 @@ class Intake:
         *,
         salt: Callable[[], Salt],
         clock: Callable[[], int],
+        accesses: Accesses | None = None,
     ) -> None:
         self._publisher = publisher
         self._topic = topic
@@ -72,7 +86,8 @@ class Intake:
         self._tally = tally
         self._salt = salt
         self._clock = clock
-        self._waiting: deque[tuple[Stored, int, Callable[[], None]]] = deque()
+        self._accesses = accesses
+        self._waiting: deque[tuple[Sequence[Stored], int, Callable[[], None]]] = deque()
 
     def take(self, batch: Iterable[Candidate], then: Callable[[], None] = lambda: None) -> None:
         """Publish a batch; call ``then`` once it and all before it are stored.
@@ -81,7 +96,7 @@ class Intake:
         is not called.
         """
         now, salt = self._clock(), self._salt()
-        messages = []
+        messages, told = [], []
         for candidate in batch:
             event = candidate.event
             found = [event] if isinstance(event, Problem) else problems(event, now)
@@ -89,8 +104,13 @@ class Intake:
                 self._tally.refuse(candidate.line, found)
             else:
                 messages.append(self._message(candidate, now, salt))
-        self._waiting.append((self._publisher.send(self._topic, messages), len(messages), then))
-        while len(self._waiting) > WINDOW or (self._waiting and self._waiting[0][0].done()):
+                if self._accesses is not None and candidate.answered is not None:
+                    told.append(self._access(self._accesses, candidate, candidate.answered, now))
+        stored = [self._publisher.send(self._topic, messages)]
+        if self._accesses is not None and told:
+            stored.append(self._publisher.send(self._accesses.topic, told))
+        self._waiting.append((stored, len(messages), then))
+        while len(self._waiting) > WINDOW or (self._waiting and self._is_stored()):
             self._settle_one()
 
     def take_all(self, candidates: Iterable[Candidate], advance: Callable[[], None]) -> None:
@@ -118,17 +138,40 @@ class Intake:
         )
         return Message(key(record), encode("tracking_event", record))
 
+    def _access(
+        self, accesses: Accesses, candidate: Candidate, answered: Answered, now: int
+    ) -> Message:
+        event = candidate.event
+        return accesses.message(
+            candidate.event_id,
+            at=event["occurred_at"],
+            site=self._site,
+            address=event.get("ip"),
+            method=answered.method,
+            path=event["page"],
+            status=answered.status,
+            now=now,
+        )
+
+    def _is_stored(self) -> bool:
+        return all(each.done() for each in self._waiting[0][0])
+
     def _settle_one(self) -> None:
         stored, count, then = self._waiting[0]
-        stored.result()
+        for each in stored:
+            each.result()
         self._waiting.popleft()
         self._tally.published += count
         then()
 
 
 @contextmanager
-def opened(settings: Settings, site: str, tally: Tally, *, endless: bool) -> Iterator[Intake]:
+def opened(
+    settings: Settings, site: str, tally: Tally, *, endless: bool, of_a_log: bool = False
+) -> Iterator[Intake]:
     """Connect an intake to the broker and key store of the settings.
+
+    What is ``of_a_log`` of a web server is told to who looks for attacks, too.
 
     All of an input gets the salt of the day on which its reading began, so that midnight does not
     double its visitors; ``endless`` input gets each day's, since yesterday's must be destroyed.
@@ -141,10 +184,11 @@ def opened(settings: Settings, site: str, tally: Tally, *, endless: bool) -> Ite
         raise SettingsError(f"sites: there is no {site}; there are: {', '.join(settings.sites)}")
     salts = Salts.under(settings.data_dir)
     first = salts.current(_now())
+    accesses = Accesses(settings, "log") if of_a_log else None
     publisher = KafkaPublisher(
         settings.kafka.bootstrap,
         kafka_login.options(settings),
-        max_pending=(WINDOW + 2) * BATCH,
+        max_pending=2 * (WINDOW + 2) * BATCH,
         timeout=60.0,
     )
     intake = Intake(
@@ -154,6 +198,7 @@ def opened(settings: Settings, site: str, tally: Tally, *, endless: bool) -> Ite
         tally,
         salt=(lambda: salts.current(_now())) if endless else (lambda: first),
         clock=_now,
+        accesses=accesses,
     )
     try:
         yield intake
@@ -164,6 +209,8 @@ def opened(settings: Settings, site: str, tally: Tally, *, endless: bool) -> Ite
     finally:
         publisher.close()
         salts.close()
+        if accesses is not None:
+            accesses.close()
 
 
 def _now() -> int:

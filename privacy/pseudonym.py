@@ -9,6 +9,7 @@ The event's own day is hashed too, so that a log of many days read in one go is 
 """
 
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import NewType
 
 Salt = NewType("Salt", bytes)  # 32 random bytes
@@ -38,3 +39,15 @@ def visitor_hash(  # noqa: PLR0917 - called with the columns of a row
     text = f"{site}|{day}|{who}"
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest()
     return int.from_bytes(digest, "big", signed=True) or 1  # 0 means unknown
+
+
+def address_token(salt: Salt, address: str) -> str:
+    """Return what stands for an address where attacks are looked for (S8): 128 bits in hexadecimal.
+
+    Of an IPv6 address only the network (/64) counts, of which one machine has as many addresses as
+    it likes. Under another salt nobody can tell that it is the same. Raise ValueError for what is
+    no address.
+    """
+    packed = ip_address(address).packed
+    who = packed if len(packed) == 4 else packed[:8]
+    return blake2b(who, digest_size=16, key=salt, person=b"access").hexdigest()

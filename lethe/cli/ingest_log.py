@@ -67,7 +67,7 @@ def ingest_log(
         raise typer.BadParameter("give a --name of letters, digits, . _ and -")
     with accounted("lethe ingest-log", report) as tally:
         settings = load()
-        with opened(settings, site, tally, endless=follow) as intake:
+        with opened(settings, site, tally, endless=follow, of_a_log=True) as intake:
             if follow:
                 pressed = _ends(signal.SIGINT, signal.SIGTERM)
 

@@ -14,7 +14,7 @@ user agent are ignored; bytes that are no UTF-8, escaped (``\xff``) or not, beco
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from privacy.contract import Problem
 
@@ -31,18 +31,31 @@ _LINE = re.compile(
 _TIME = re.compile(
     r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII
 )
-_REQUEST = re.compile(r"[A-Z][A-Z-]{0,31} (\S(?:.*\S)?) HTTP/\d(?:\.\d)?|GET (\S+)")
+_REQUEST = re.compile(
+    r"(?P<method>[A-Z][A-Z-]{0,31}) (?P<target>\S(?:.*\S)?) HTTP/\d(?:\.\d)?|GET (?P<old>\S+)"
+)
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"v": b"\v"}
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse(line: bytes) -> dict[str, Any] | Problem:
-    """Return the event a line tells of, still unchecked, or why the line cannot be read.
+class Hit(NamedTuple):
+    """What a line tells: the event, still unchecked, and how which request was answered.
 
-    ``line`` comes without its line end. The event holds ``ip`` in full: it must go through
-    ``privacy.tracking.enter`` before it goes anywhere. Takes time linear in the line's length.
+    The event holds ``ip`` in full: it must go through ``privacy.tracking.enter`` before it goes
+    anywhere.
+    """
+
+    event: dict[str, Any]
+    method: str
+    status: int
+
+
+def parse(line: bytes) -> Hit | Problem:
+    """Return what a line tells, or why it cannot be read.
+
+    ``line`` comes without its line end. Takes time linear in its length.
     """
     found = _LINE.fullmatch(line.decode(errors="replace"))
     if found is None:
@@ -56,13 +69,15 @@ def parse(line: bytes) -> dict[str, Any] | Problem:
     event = {
         "type": "page_view",
         "occurred_at": moment,
-        "page": target[1] or target[2],
+        "page": target["target"] or target["old"],
         "referrer": _text(found["referrer"]),
         "user_agent": _text(found["agent"]),
         "ip": None if found["address"] == "-" else found["address"],
     }
     status = int(found["status"])
-    return event if status < 400 else event | {"type": "error", "status": status}
+    if status >= 400:
+        event |= {"type": "error", "status": status}
+    return Hit(event, target["method"] or "GET", status)
 
 
 def _text(quoted: str | None) -> str | None:

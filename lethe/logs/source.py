@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from io import BufferedReader
 
-from lethe.intake import Candidate
+from lethe.intake import Answered, Candidate
 from lethe.lines import Stream, read_lines
 from lethe.logs.parse import parse
 from lethe.logs.place import Place
@@ -50,9 +50,10 @@ class Source:
 
     def _candidate(self, content: bytes, start: int) -> Candidate:
         place = self._place
-        event = parse(content)
-        if isinstance(event, Problem):
-            return Candidate(place.line, event)
+        hit = parse(content)
+        if isinstance(hit, Problem):
+            return Candidate(place.line, hit)
+        event = hit.event
         moment = event["occurred_at"]
         if place.began is None and place.line <= PROBE:
             place.began = moment
@@ -62,6 +63,7 @@ class Source:
             event=event,
             event_id=str(uuid.uuid5(_NAMESPACE, text)),
             user_agent=event.pop("user_agent"),
+            answered=Answered(hit.method, hit.status),
         )
 
 

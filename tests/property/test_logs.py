@@ -49,7 +49,7 @@ def test_every_line_is_an_event_or_a_refusal(line: bytes) -> None:
             "is no HTTP request line",
         }
     else:
-        assert found["type"] == ("error" if "status" in found else "page_view")
+        assert found.event["type"] == ("error" if found.status >= 400 else "page_view")
 
 
 @settings(max_examples=150)
@@ -84,8 +84,10 @@ def test_what_a_server_writes_is_read_back(target: str, status: int, user: str, 
         f"192.0.2.7 - {user} [22/Oct/2026:09:30:00 +0000] "
         f'"GET /{target} HTTP/1.1" {status} 5 "-" "{escaped}"'
     )
-    event = parse(line.encode())
-    assert not isinstance(event, Problem)
+    hit = parse(line.encode())
+    assert not isinstance(hit, Problem)
+    event = hit.event
+    assert (hit.method, hit.status) == ("GET", status)
     assert event["page"] == f"/{target}"
     assert event["ip"] == "192.0.2.7"
     assert event.get("status", 200) == (status if status >= 400 else 200)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lethe.logs.parse import parse
+from lethe.logs.parse import Hit, parse
 from privacy.contract import Problem
 
 AT = 1_792_665_000_000  # 2026-10-22T10:30:00Z
@@ -13,9 +13,9 @@ TAIL = b' 200 512 "https://search.example/?q=x" "Mozilla/5.0 (X11)"'
 
 
 def event_of(line: bytes) -> dict[str, object]:
-    event = parse(line)
-    assert not isinstance(event, Problem), event
-    return event
+    hit = parse(line)
+    assert not isinstance(hit, Problem), hit
+    return hit.event
 
 
 def test_combined() -> None:
@@ -131,7 +131,7 @@ def test_wrong_times_are_refused(moment: bytes) -> None:
 
 def test_the_first_and_last_minutes_of_the_calendar_do_not_overflow() -> None:
     for moment in (b"01/Jan/0001:00:00:00 +2359", b"31/Dec/9999:23:59:59 -2359"):
-        assert isinstance(parse(b'- - - [%s] "GET / HTTP/1.1" 200 0' % moment), dict)
+        assert isinstance(parse(b'- - - [%s] "GET / HTTP/1.1" 200 0' % moment), Hit)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""What entrances tell of requests, for who looks for attacks (S8): a token, and no address."""
+
+from typing import Literal
+
+from privacy.pseudonym import address_token
+from privacy.urls import clean_page
+from schemas.codec import encode
+from sinks.publish import Message
+from sinks.salts import ADDRESSES, Salts
+from streams.settings import Settings
+
+TOPIC = "access-log"
+METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}
+)
+UNREADABLE = "/:unreadable"
+
+
+class Accesses:
+    """Makes messages of the access log. ``source``: who tells of the requests."""
+
+    def __init__(self, settings: Settings, source: Literal["collector", "log"]) -> None:
+        self.topic = settings.topic(TOPIC)
+        self.salts = Salts.under(settings.data_dir, ADDRESSES)
+        self._source = source
+
+    def message(
+        self,
+        access_id: str,
+        *,
+        at: int,
+        site: str,
+        address: str | None,
+        method: str,
+        path: str,
+        status: int,
+        now: int,
+    ) -> Message:
+        """Return what is told of a request that was answered ``at``, told ``now`` (ms since 1970).
+
+        Raise SaltsUnavailableError when there is no salt to be had, ValueError for what is no
+        address.
+        """
+        token = None if address is None else address_token(self.salts.current(now), address)
+        record = {
+            "id": access_id,
+            "at": at,
+            "site": site,
+            "token": token,
+            "method": method if method in METHODS else "OTHER",
+            "path": clean_page(path, frozenset()) or UNREADABLE,
+            "status": status,
+            "source": self._source,
+        }
+        return Message((token or site).encode(), encode("access", record))
+
+    def close(self) -> None:
+        """Let go of the salts."""
+        self.salts.close()
