@@ -85,3 +85,14 @@ def _partitions(client: Consumer, topics: Sequence[str]) -> Iterator[Place]:
         if found.error is not None:
             raise KafkaException(found.error)
         yield from ((topic, each) for each in found.partitions)
+
+
+def answers(bootstrap: str, options: Mapping[str, str], seconds: float = 2.0) -> bool:
+    """Tell whether a broker answers within ``seconds``."""
+    client = consumer(bootstrap, "nobody", options)
+    try:
+        return bool(client.list_topics(timeout=seconds).brokers)
+    except KafkaException:
+        return False
+    finally:
+        client.close()

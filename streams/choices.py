@@ -11,6 +11,7 @@ from privacy.outcome import Reason
 from privacy.policy import Covers, Policy
 from privacy.standings import REFUSALS
 from sinks.consent_barrier import Consents, ConsentUnknownError
+from streams import metrics
 
 RETRY_SECONDS = 1.0
 
@@ -59,6 +60,7 @@ def know(consents: Consents, stop: threading.Event) -> bool:
         try:
             consents.barrier()
         except ConsentUnknownError as error:
+            metrics.CONSENTS_UNKNOWN.inc()
             _log.warning("consent_unknown", reason=str(error))
             stop.wait(RETRY_SECONDS)
         else:

@@ -5,11 +5,70 @@ Labels are names from the settings and reasons from closed lists: never anything
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 from privacy.outcome import Reason, Reject
+from streams.version import VERSION
 
 REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)  # memory, CPU time, open files, start
+PlatformCollector(registry=REGISTRY)
+
+BUILD = Gauge("lethe_build_info", "Always 1; which release runs.", ["version"], registry=REGISTRY)
+BUILD.labels(VERSION).set(1)
+LOOP_SILENT = Gauge(
+    "lethe_loop_silent_seconds",
+    "For how long a part of the worker has not gone round; 120 and it is taken to hang.",
+    ["part"],
+    registry=REGISTRY,
+)
+LEDGER_AWAY = Counter(
+    "lethe_ledger_away", "Turns that had to wait for the ledger.", registry=REGISTRY
+)
+CHECKPOINT_BLOCKED = Counter(
+    "lethe_checkpoint_blocked",
+    "Times somebody's long read kept deleted bytes in the ledger's files.",
+    registry=REGISTRY,
+)
+CONSENTS_UNKNOWN = Counter(
+    "lethe_consents_unknown",
+    "Times that what visitors chose could not be told, and events waited.",
+    registry=REGISTRY,
+)
+READER_LAG = Gauge(
+    "lethe_reader_lag_messages",
+    "Messages of a topic that its reader has still to read.",
+    ["reader", "topic"],
+    registry=REGISTRY,
+)
+OUTBOX_WAITING = Gauge(
+    "lethe_outbox_waiting_messages",
+    "Messages in the ledger that the broker has still to take.",
+    registry=REGISTRY,
+)
+WITHDRAWAL_OLDEST = Gauge(
+    "lethe_withdrawal_oldest_seconds",
+    "Age of the oldest withdrawal that is not effective; 0: there is none.",
+    registry=REGISTRY,
+)
+REMOVALS_DUE = Gauge(
+    "lethe_ads_removals_due",
+    "Removals at ad providers that are due and not done.",
+    ["provider"],
+    registry=REGISTRY,
+)
+BACKUP_AT = Gauge(
+    "lethe_backup_timestamp_seconds",
+    "When the ledger was last backed up, since 1970; 0: never.",
+    registry=REGISTRY,
+)
 
 COLLECTOR_REQUESTS = Counter(
     "lethe_collector_requests",
@@ -38,7 +97,7 @@ COLLECTOR_PENDING = Gauge(
 
 CONNECTIONS_ENDED = Counter(
     "lethe_connections_ended",
-    "Connections that a server hung up on: too many, too many by one address, who does not read.",
+    "Connections that a server hung up on: too many, too many by one, does not read, no HTTP.",
     ["reason"],
     registry=REGISTRY,
 )

@@ -3,16 +3,16 @@
 import gc
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import faust
 import mode
 import structlog
-from prometheus_client import start_http_server
 
-from streams import logging
+from sinks.places import answers
+from streams import health, kafka_login, logging
 from streams.app import OF_A_POLICY, PARTS, build_app, services
-from streams.metrics import REGISTRY
+from streams.service import InThread
 from streams.shared import Shared
 
 STOP_SECONDS = 15.0
@@ -64,11 +64,13 @@ def run_worker(shared: Shared, only: Collection[str] | None = None) -> int:
         raise ValueError(f"no part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     logging.configure("worker")
     spare_collector()
-    start_http_server(shared.settings.metrics_port, "127.0.0.1", registry=REGISTRY)
     parts = only or PARTS
     if {*OF_A_POLICY, "deliver"} & set(parts):
         shared.record_policy()
     loops = services(shared, parts)
+    settings = shared.settings
+    port = health.serve(settings.metrics_host, settings.metrics_port, _checks(shared, loops))
+    _log.info("metrics", host=settings.metrics_host, port=port)
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (
         _Worker(build_app(shared), *loops, **QUIET)
@@ -80,3 +82,12 @@ def run_worker(shared: Shared, only: Collection[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def _checks(shared: Shared, loops: Sequence[InThread]) -> health.Checks:
+    """Return what a worker has to have to be ready: loops that go round, and a broker."""
+    kafka = shared.settings.kafka
+    return {
+        "loops": lambda: all(each.goes_round() for each in loops),
+        "broker": lambda: answers(kafka.bootstrap, kafka_login.options(shared.settings)),
+    }

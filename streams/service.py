@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from mode import Service
 
+from streams.health import SILENT_SECONDS, Beating
+
 _log = structlog.get_logger()
 
 Loop = Callable[[threading.Event], None]
@@ -23,9 +25,13 @@ class InThread(Service):  # type: ignore[misc]  # mode is not typed
         super().__init__()
         self._name = name
         self._loop_function = loop
-        self._flag = threading.Event()
+        self._flag = Beating(name)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._done: asyncio.Future[None] | None = None
+
+    def goes_round(self) -> bool:
+        """Tell whether the loop has asked lately whether to stop."""
+        return self._flag.silent() < SILENT_SECONDS
 
     async def on_start(self) -> None:
         """Start the thread."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from sinks.ledger.ledger import LedgerError
+from streams import metrics
 
 RETRY_SECONDS = 1.0
 
@@ -24,6 +25,7 @@ def take_turns(
         try:
             busy = turn()
         except LedgerError as error:
+            metrics.LEDGER_AWAY.inc()
             _log.warning("ledger_down", reason=str(error))
             stop.wait(RETRY_SECONDS)
         else:

@@ -14,6 +14,7 @@ from sinks.geo import Places, ensure
 from sinks.salts import Salts
 from streams import kafka_login, metrics
 from streams.choices import PolicyChoices, know
+from streams.gauges import gauges
 from streams.lanes.anonymise import AnonymiseLane, Outputs
 from streams.lanes.brake import Brake
 from streams.lanes.load import LoadLane
@@ -100,6 +101,7 @@ LOOPS: Mapping[str, Callable[[Shared, threading.Event], None]] = {
     "anonymise-raw": anonymise_raw,
     "load": load,
     "close": close,
+    "gauges": gauges,
 }
 
 

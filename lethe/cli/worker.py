@@ -17,25 +17,28 @@ def worker(
     """Run the lanes and agents until Ctrl-C or SIGTERM, which finish the batch in hand.
 
     Parts: anonymise, anonymise-raw, load (lanes), close (publishes days that are over), agents
-    (dead letters). With a policy also: consent (changes into the ledger), route (events to the
-    topics of ad providers), deliver (sends them), settle (lets withdrawals be effective; wanted on
-    every host with deliver). With services in it: cases (forms and service events), closures (whole
-    groups, cases in due time), delete (shreds what is over), receipts (of holders outside), overdue
-    (alerts). With [rights]: requests (what people ask), rights (plans it and does it),
-    visitor-facts (in ClickHouse). With [profiles]: profiles, profiles-upkeep. Several workers share
-    the partitions. Metrics: http://127.0.0.1:9464/metrics (setting metrics_port).
+    (dead letters), gauges (metrics of what waits). With a policy also: consent (changes into the
+    ledger), route (events to the topics of ad providers), deliver (sends them), settle (lets
+    withdrawals be effective; wanted on every host with deliver). With services in it: cases (forms
+    and service events), closures (whole groups, cases in due time), delete (shreds what is over),
+    receipts (of holders outside), overdue (alerts). With [rights]: requests (what people ask),
+    rights (plans it and does it), visitor-facts (in ClickHouse). With [profiles]: profiles,
+    profiles-upkeep. Several workers share the partitions. Metrics, health and readiness:
+    http://127.0.0.1:9464/metrics, /healthz, /readyz (settings metrics_host, metrics_port).
 
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """
     from lethe.cli.common import errors_told, warn_of_unknown_sites
     from streams.app import OF_A_POLICY
     from streams.delivery.connectors import connector
+    from streams.guarding import guard
     from streams.run import run_worker
     from streams.settings import SettingsError, load
     from streams.shared import Shared
 
     with errors_told("worker"):
         settings = load()
+        guard(settings)
         shared = Shared(settings)
         policy = shared.policy
         if policy is not None:

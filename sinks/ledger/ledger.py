@@ -26,9 +26,9 @@ _PASSING = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
-# Marks among the positions of readers: a ledger that is being restored, and the journals that know
-# what was erased in it.
-RESTORING, JOURNAL = "restoring", "journal"
+# Marks among the positions of readers: a ledger that is being restored, the journals that know what
+# was erased in it, and when it was last backed up.
+RESTORING, JOURNAL, BACKUP = "restoring", "journal", "backup"
 
 # Tables from which keys and sealed contents are deleted.
 _PERSONAL = "case_keys, cases, requests, demands, demand_answers, answers"

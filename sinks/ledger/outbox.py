@@ -86,9 +86,10 @@ def unsent(connection: Connection, keys: Collection[bytes]) -> set[bytes]:
     return set(connection.scalars(select(outbox.c.key).where(outbox.c.key.in_(keys)).distinct()))
 
 
-def waiting(connection: Connection, reader: str) -> int:
-    """Return how many messages of a reader wait to be sent."""
-    mine = select(func.count()).select_from(outbox).where(outbox.c.reader == reader)
+def waiting(connection: Connection, reader: str | None = None) -> int:
+    """Return how many messages wait to be sent, of one reader or of all."""
+    every = select(func.count()).select_from(outbox)
+    mine = every if reader is None else every.where(outbox.c.reader == reader)
     return connection.scalar(mine) or 0
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from sinks.ledger.tables import withdrawals
 
@@ -37,6 +37,13 @@ def unsettled(connection: Connection, partition: int) -> list[Withdrawal]:
         withdrawals.c.partition == partition, withdrawals.c.effective_at.is_(None)
     )
     return [Withdrawal(*row) for row in connection.execute(query.order_by(withdrawals.c.offset))]
+
+
+def oldest_unsettled(connection: Connection) -> int | None:
+    """Return when the oldest was recorded that is not known to be effective; None: all are."""
+    query = select(func.min(withdrawals.c.recorded_at)).where(withdrawals.c.effective_at.is_(None))
+    found: int | None = connection.scalar(query)
+    return found
 
 
 def settle(connection: Connection, partition: int, up_to_offset: int, at: int) -> list[Withdrawal]:

@@ -79,6 +79,7 @@ class Shredder:
         if not found:
             return False
         if not self._ledger.checkpoint():
+            metrics.CHECKPOINT_BLOCKED.inc()
             _log.warning("checkpoint_blocked")
             return False
         at = self._clock()

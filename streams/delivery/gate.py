@@ -12,6 +12,7 @@ import structlog
 
 from sinks.consent_barrier import ConsentUnknownError
 from sinks.ledger.ledger import LedgerError
+from streams import metrics
 from streams.delivery.book import Book, Consents, HeldError
 
 RENEW_SECONDS = 0.2
@@ -67,6 +68,7 @@ class Gate:
 
     async def hold_back(self, error: Exception) -> None:
         """Hold nothing, and say why, once."""
+        metrics.CONSENTS_UNKNOWN.inc(isinstance(error, ConsentUnknownError))
         reason = type(error).__name__
         if reason != self._told:
             _log.warning("ads_held", provider=self._provider, reason=reason)

@@ -93,6 +93,7 @@ class LedgeredLane:
         # When all is sent: what waited to be names them too. One that is blocked is tried again.
         if self._to_scrub:
             self._to_scrub = not self._ledger.checkpoint()
+            metrics.CHECKPOINT_BLOCKED.inc(self._to_scrub)
 
     def _assigned(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         # What their former reader left to be sent.

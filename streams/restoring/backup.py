@@ -7,8 +7,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from schemas.registry import topics_of
-from sinks.ledger import snapshot
-from sinks.ledger.ledger import Ledger
+from sinks.ledger import inbox, snapshot
+from sinks.ledger.ledger import BACKUP, Ledger
 from sinks.ledger.migrate import FOLDER
 from sinks.migrations import read as migrations
 from sinks.places import Place, Places
@@ -50,6 +50,9 @@ def backup(shared: Shared, file: Path) -> Manifest:
     finally:
         for each in ("", "-wal", "-shm", "-journal"):
             part.with_name(part.name + each).unlink(missing_ok=True)
+    with shared.ledger.transaction() as connection:
+        inbox.unmark(connection, BACKUP)
+        inbox.mark(connection, BACKUP, BACKUP, made_at)
     return manifest
 
 

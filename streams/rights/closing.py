@@ -17,6 +17,7 @@ from privacy.rights.plan import RefusalReason, refuse
 from sinks.ledger import answers, demands, requests
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.requests import State
+from streams import metrics
 from streams.deletion.certify import gone_hours
 from streams.rights.lane import MONTH_MS
 from streams.rights.plans import keep
@@ -64,6 +65,7 @@ class Closing:
         if self._scrub or taken or expired or over or demanded:
             self._scrub = not self._ledger.checkpoint()
             if self._scrub:
+                metrics.CHECKPOINT_BLOCKED.inc()
                 _log.warning("checkpoint_blocked")
             else:
                 self._scrubbed_at = at

@@ -76,8 +76,8 @@ def test_a_worker_starts_no_part_on_a_policy_that_changed_under_its_version(
     file.write_text(text)
     Shared(load(engines=False, data_dir=tmp_path, policy=file)).record_policy()
     file.write_text(text.replace("120000000000001", "3"))
-    for name in ("spare_collector", "start_http_server"):
-        monkeypatch.setattr(run, name, lambda *_, **__: None)
+    monkeypatch.setattr(run, "spare_collector", lambda: None)
+    monkeypatch.setattr(run.health, "serve", lambda *_: 0)
     monkeypatch.setattr(run.logging, "configure", lambda _: None)
     started: list[object] = []
     monkeypatch.setattr(run, "services", lambda *_: started.append(part) or [])
