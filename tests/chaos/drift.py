@@ -3,41 +3,49 @@
 It pins what it can with each insert, and refuses to work where it cannot (``FactsWriter.check``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import Random
+from xml.etree import ElementTree as ET
 
+from lethe.local.process import listening
 from tests.chaos.faults import Fault, kill
 from tests.chaos.stack import Stack, wait
 
-PROFILE = "<lethe>"
-ASYNC = (
-    "<async_insert>1</async_insert><wait_for_async_insert>0</wait_for_async_insert>"
-    "<insert_deduplicate>0</insert_deduplicate>"
-)
-READ_ONLY = "<readonly>1</readonly>"
+LOADER = "writer"  # whose settings drift
+ASYNC = {"async_insert": 1, "wait_for_async_insert": 0, "insert_deduplicate": 0}
+READ_ONLY = {"readonly": 1}
 WINDOW = "non_replicated_deduplication_window"
 
 
 @contextmanager
-def profile(stack: Stack, settings: str) -> Iterator[None]:
-    """Have the users of Lethe log in to other settings, until the block ends."""
+def profile(stack: Stack, settings: Mapping[str, int]) -> Iterator[None]:
+    """Have the loader log in to other settings, which nothing holds, until the block ends."""
     (folder,) = {each.parent for each in stack.ground.folders if each.name == "clickhouse"}
     file = folder / "clickhouse-users.xml"
     before = file.read_text()
-    head, found, tail = before.partition(PROFILE)
-    assert found
-    names = [each.partition(">")[0] for each in settings.split("<") if each[:1].isalpha()]
-    for name in names:  # the first of two would count
-        start, had, rest = tail.partition(f"<{name}>")
-        tail = start + rest.partition(f"</{name}>")[2] if had else tail
-    file.write_text(head + found + settings + tail)
+    root = ET.fromstring(before)
+    name = root.findtext(f"users/{LOADER}/profile")
+    its = root.find(f"profiles/{name}")
+    assert its is not None
+    for each in list(its):
+        if each.tag in {"constraints", *settings}:
+            its.remove(each)
+    for setting, value in settings.items():
+        ET.SubElement(its, setting).text = str(value)
+    file.write_text(ET.tostring(root, encoding="unicode"))
     try:
-        kill(stack.clickhouse)
+        restart(stack)
         yield
     finally:
         file.write_text(before)
-        kill(stack.clickhouse)
+        restart(stack)
+
+
+def restart(stack: Stack) -> None:
+    """Kill ClickHouse and wait until it listens again, with the users that its file names."""
+    kill(stack.clickhouse)
+    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
 
 
 @contextmanager
@@ -74,14 +82,19 @@ def is_read_only(stack: Stack, _: Random) -> str:
 
 
 def has_too_many_parts(stack: Stack, _: Random) -> str:
-    """Have the table refuse inserts for its parts, longer than the loader is patient."""
-    with table(stack, "parts_to_throw_insert", 1):
-        loader = stack.supervisor.find("loader")
-        before = loader.restarts
-        wait(lambda: loader.restarts > before, "the loader to give up")
-        stack.meet()
+    """Have the table refuse inserts for its parts; the loader goes on, or ends and comes back."""
+    with stack.house() as house, table(stack, "parts_to_throw_insert", 1):
+        offset = "SELECT max(loaded_at) FROM facts"
+        wait(lambda: _is_behind(stack), "the loader to be refused")
+        before = house.query(offset)
+        stack.meet(20)
+        assert house.query(offset) == before, "facts were loaded in spite of it"
     stack.flow()
     return ""
+
+
+def _is_behind(stack: Stack) -> bool:
+    return any(each.startswith("load ") for each in stack.behind())
 
 
 def forgets_tokens(stack: Stack, _: Random) -> str:
