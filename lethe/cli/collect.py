@@ -32,6 +32,7 @@ def collect(
     from streams.collector.profile import ProfileRoute
     from streams.collector.requests import Requests
     from streams.collector.server import serve
+    from streams.guarding import guard
     from streams.logging import configure
     from streams.settings import load
     from streams.shared import now
@@ -39,6 +40,7 @@ def collect(
     configure("collector")
     with errors_told("collect"), ExitStack() as stack:
         settings = load()
+        guard(settings)
         policy = policy_of(settings)
         consents, forms, profiles, requests = None, None, None, None
         if policy is not None:

@@ -48,6 +48,7 @@ def serve(
     from lethe.cli.common import errors_told, known_policy, open_ledger
     from sinks.keys.keks import Keks
     from sinks.keys.vault import Vault
+    from streams.guarding import guard
     from streams.keys import tokens
     from streams.keys.app import KeyServer
     from streams.keys.desk import Desk
@@ -59,6 +60,7 @@ def serve(
     configure("keys")
     with errors_told("keys"):
         settings = load()
+        guard(settings)
         policy = known_policy(settings)
         ledger = open_ledger(settings)
         try:

@@ -43,6 +43,7 @@ def up(
     from lethe.local import EngineError
     from lethe.local.stack import Stack
     from sinks.geo import GeoError, ensure
+    from streams.guarding import guard
     from streams.policy import PolicyError
     from streams.settings import SettingsError, load
 
@@ -51,6 +52,7 @@ def up(
     ends = (signal.SIGINT, signal.SIGTERM)
     try:
         settings = load(engines=False)
+        guard(settings)
         with progress_bar() as progress:
             ensure(settings.geo.cache, settings.geo.databases, progress)
         with Stack(settings, broker.value, console.print, engines_only=engines_only) as stack:

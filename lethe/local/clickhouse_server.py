@@ -10,7 +10,6 @@ that are none) makes the library abort the process, so run it under a supervisor
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from lethe.local.confine import confine
+from sinks import dumps
 
 _SYSTEM: Final = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/etc/localtime")
 QUERY: Final = (
@@ -29,8 +29,7 @@ QUERY: Final = (
 
 def main() -> None:
     """Serve until SIGTERM; end with exit code 1 when the library cannot serve."""
-    # The memory of a server that aborts holds what nobody may find on a disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    dumps.forbid()
     library, read, write, *arguments = sys.argv[1:]
     system = (*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(library).parent))
     confine(

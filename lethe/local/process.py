@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -200,6 +201,7 @@ def _die_with(parent: int) -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None).prctl
 
     def bind() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # engines hold what passes through them
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
