@@ -3,7 +3,7 @@ PY ?= python3
 VENV := .venv
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation bench-load soak
 
 setup: $(VENV)/ready
 
@@ -63,6 +63,12 @@ bench-deletion: setup
 
 bench-rights: setup
 	$(VENV)/bin/python -m bench.rights
+
+bench-load: setup
+	$(VENV)/bin/python -m bench.load
+
+soak: setup
+	$(VENV)/bin/python -m bench.load.soak
 
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt

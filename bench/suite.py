@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import Progress
@@ -30,13 +30,19 @@ def run(
     measures: Iterable[str],
     policy: Path,
     show: Callable[[Mapping[str, Result], Console], None],
+    *,
+    clickhouse: bool = False,
+    broker: Literal["embedded", "kafka"] = "embedded",
 ) -> None:
-    """Run what was asked for of a package's measures, ``show`` the tables, write the JSON."""
+    """Run what was asked for of a package's measures, ``show`` the tables, write the JSON.
+
+    ``clickhouse``: whether measures need it. ``broker`` is the one that is not asked for.
+    """
     names = list(measures)
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--only", action="append", choices=names, help="repeat it")
     parser.add_argument("--scale", type=float, default=1.0, help="less of everything, to try it")
-    parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
+    parser.add_argument("--broker", choices=("embedded", "kafka"), default=broker)
     output = Path("docs") / f"benchmarks-{package.rpartition('.')[2]}.json"
     parser.add_argument("--output", type=Path, default=output)
     arguments = parser.parse_args()
@@ -44,8 +50,9 @@ def run(
     console = Console(width=WIDTH)
     results: dict[str, Result] = {}
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as bar:
-        # ClickHouse holds no case: none is started in the place of this one.
-        given = load(engines=False, data_dir=Path(folder), clickhouse=ClickHouse(port=9000))
+        given = load(engines=False, data_dir=Path(folder))
+        if not clickhouse:  # none is started in the place of this one
+            given = given.model_copy(update={"clickhouse": ClickHouse(port=9000)})
         with Engines(given, broker=arguments.broker, usual_ports=False) as engines:
             task = bar.add_task("", total=len(wanted))
             for name in wanted:
@@ -85,7 +92,12 @@ def ratio(value: float) -> str:
 def _measure(package: str, name: str, settings: Settings, policy: Path, scale: float) -> Result:
     kafka = settings.kafka.model_copy(update={"prefix": f"{name}."})
     own = settings.model_copy(
-        update={"policy": policy, "data_dir": settings.data_dir / name, "kafka": kafka}
+        update={
+            "policy": policy,
+            "data_dir": settings.data_dir / name,
+            "secrets_dir": settings.secrets,
+            "kafka": kafka,
+        }
     )
     command = [sys.executable, "-m", f"{package}.contender", name, "--scale", str(scale)]
     done = subprocess.run(command, env=own.environment(), stdout=subprocess.PIPE, check=True)

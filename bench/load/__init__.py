@@ -1,0 +1,1 @@
+"""What the whole pipeline bears: capacity, bursts beyond it, and hours."""
