@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import resource
 import signal
 import socket
@@ -10,8 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from lethe.local import EngineError
@@ -20,6 +21,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 BACKOFF = (0.2, 2.0)  # seconds before a restart: at first, at most
 _PR_SET_PDEATHSIG = 1
+_LISTENING = range(20_000, 32_768)  # below what Linux gives to outgoing connections
 
 
 @dataclass(slots=True)
@@ -174,24 +176,32 @@ def listening(port: int) -> bool:
 
 def choose_port(preferred: int) -> int:
     """Return ``preferred`` if it is free, otherwise a free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise EngineError("no port is free on this machine")
+    if preferred and _free(preferred):
+        return preferred
+    return choose_ports(1)[0]
 
 
 def choose_ports(count: int) -> list[int]:
-    """Return free ports, no two of which are the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in probes:  # without SO_REUSEADDR, by which two may share a port
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in probes]
+    """Return free ports, no two of which are the same.
+
+    None that the system gives to outgoing connections: one of them might have it before whoever
+    is to listen there does, which for a broker takes seconds.
+    """
+    candidates = random.SystemRandom().sample(_LISTENING, len(_LISTENING))
+    found = list(islice(filter(_free, candidates), count))
+    if len(found) < count:
+        raise EngineError("no port is free on this machine")
+    return found
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
