@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from privacy.durations import DAY_MS
 from privacy.network import shorten
@@ -35,10 +36,17 @@ def require_known_site(rules: Rules, batch: Batch) -> None:
 
 
 def require_plausible_times(_: Rules, batch: Batch) -> None:
-    """End events from before the web had logs, or from the future."""
+    """End events from before the web had logs, or from the future.
+
+    Our own clock may be behind: what had happened when the broker stored it is not from the future.
+    """
     for name in ("occurred_at", "received_at"):
         times = batch.numbers(name)
-        absurd = (times < EARLIEST_MS) | (times > batch.now + AHEAD_MS)
+        ahead = times > batch.now + AHEAD_MS
+        for row in np.flatnonzero(ahead):
+            kind, stored_at = batch.source(row).timestamp()
+            ahead[row] = kind != TIMESTAMP_LOG_APPEND_TIME or times[row] > stored_at + AHEAD_MS
+        absurd = (times < EARLIEST_MS) | ahead
         batch.reject(absurd, Reason.ABSURD_TIME, "require_plausible_times", name)
 
 

@@ -52,9 +52,12 @@ class Map:
 class Message:
     """A message as Kafka's client hands it over."""
 
-    def __init__(self, value: bytes | None, offset: int = 0) -> None:
+    def __init__(
+        self, value: bytes | None, offset: int = 0, stored: tuple[int, int] = (0, 0)
+    ) -> None:
         self._value = value
         self._offset = offset
+        self._stored = stored
 
     def topic(self) -> str:
         return "tracking-events"
@@ -64,6 +67,9 @@ class Message:
 
     def offset(self) -> int:
         return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return self._stored
 
     def value(self) -> bytes | None:
         return self._value
@@ -92,11 +98,16 @@ def rules() -> Rules:
 
 @pytest.fixture
 def run(rules: Rules) -> Run:
-    """Take values along the path; ``raw`` for the raw topic's."""
+    """Take values along the path; ``raw`` for the raw topic's, ``stored`` by the broker."""
 
-    def go(*values: bytes | None, raw: bool = False, choices: Choices | None = None) -> Result:
+    def go(
+        *values: bytes | None,
+        raw: bool = False,
+        choices: Choices | None = None,
+        stored: tuple[int, int] = (0, 0),
+    ) -> Result:
         rules.choices = choices
-        messages = [Message(value, offset) for offset, value in enumerate(values)]
+        messages = [Message(value, offset, stored) for offset, value in enumerate(values)]
         return anonymise(RAW if raw else SHORTENED, rules, messages, NOW)
 
     return go

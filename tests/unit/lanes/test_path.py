@@ -1,7 +1,9 @@
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
+from privacy.durations import DAY_MS
 from privacy.outcome import Reason
 from privacy.pseudonym import Salt, visitor_hash
 from schemas.codec import decode
@@ -58,6 +60,23 @@ def test_an_event_against_the_contract_is_refused_alone(
     ((source, reject),) = result.rejects
     assert source.offset() == 1
     assert (reject.reason, reject.fields) == (reason, fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored_at", "taken"),
+    [
+        (TIMESTAMP_LOG_APPEND_TIME, NOW + DAY_MS, True),
+        (TIMESTAMP_LOG_APPEND_TIME, NOW, False),  # the sender's clock is ahead, and not ours behind
+        (TIMESTAMP_CREATE_TIME, NOW + DAY_MS, False),  # which the sender says itself
+    ],
+)
+def test_what_happened_before_the_broker_had_it_is_not_from_the_future(
+    run: Run, event: Event, kind: int, stored_at: int, *, taken: bool
+) -> None:
+    later = event(occurred_at=NOW + DAY_MS - 1_000, received_at=NOW + DAY_MS)
+    result = run(later, stored=(kind, stored_at))
+    assert len(result.values) == taken
+    assert [each.reason for _, each in result.rejects] == [Reason.ABSURD_TIME] * (not taken)
 
 
 @pytest.mark.parametrize(
