@@ -13,9 +13,11 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import web, web_response
+from aiohttp.http_exceptions import HttpProcessingError
 
+from streams.collector import pages
 from streams.collector.limits import Anonymous
-from streams.metrics import CONNECTIONS_ENDED
+from streams.metrics import CONNECTIONS_ENDED as ENDED
 
 MOST_CONNECTIONS = 1_000
 MOST_BY_ONE = 200  # of an address, or an IPv6 network (/64)
@@ -49,11 +51,11 @@ async def listen(
     # aiohttp has no setting for its Server header, which tells its version.
     web_response.SERVER_SOFTWARE = "lethe"  # type: ignore[attr-defined]
     _make_room()
-    runner = web.AppRunner(application, shutdown_timeout=STOP_SECONDS, **PROTOCOL)
+    runner = web.AppRunner(application, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(bounded(runner, most_by_one), host, port)
+        server = await loop.create_server(bounded(runner, most_by_one=most_by_one), host, port)
         address = server.sockets[0].getsockname()
         _log.info("listens", host=address[0], port=address[1])
         ready(f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}")
@@ -74,23 +76,48 @@ async def read_body(request: web.Request) -> bytes:
 
 
 def bounded(
-    runner: web.AppRunner, most_by_one: int = MOST_BY_ONE
+    runner: web.AppRunner,
+    *,
+    most_by_one: int = MOST_BY_ONE,
+    protocol: Mapping[str, Any] = PROTOCOL,
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return what serves a connection, and hangs up at once when all connections are taken."""
     taken, named = Counter[bytes](), Anonymous()
 
-    def protocol() -> asyncio.BaseProtocol:
+    def connection() -> asyncio.BaseProtocol:
         server = runner.server
         if server is None or len(server.connections) >= MOST_CONNECTIONS:
             return _HangUp()
-        return _Bounded(cast("asyncio.Protocol", server()), taken, named, most_by_one)
+        inner = _Handler(server, loop=asyncio.get_running_loop(), **protocol)
+        return _Bounded(cast("asyncio.Protocol", inner), taken, named, most_by_one)
 
-    return protocol
+    return connection
+
+
+class _Handler(web.RequestHandler):
+    """Answers what is no HTTP without repeating any of it, and counts it instead of logging it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        ENDED.labels("not_http").inc()
+        response = web.json_response({"error": "this is not HTTP/1.1 as it must be"}, status=status)
+        response.headers.update(pages.SECURITY)
+        response.force_close()
+        return response
 
 
 class _HangUp(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        CONNECTIONS_ENDED.labels("too_many").inc()
+        ENDED.labels("too_many").inc()
         transport.close()
 
 
@@ -116,7 +143,7 @@ class _Bounded(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         name = self._named(str(peer[0]).partition("%")[0]) if peer else b""
         if self._taken[name] >= self._most:
-            CONNECTIONS_ENDED.labels("too_many_by_one").inc()
+            ENDED.labels("too_many_by_one").inc()
             transport.close()
             return
         self._taken[name] += 1
@@ -152,7 +179,7 @@ class _Bounded(asyncio.Protocol):
 
     @staticmethod
     def _hang_up(transport: asyncio.Transport) -> None:
-        CONNECTIONS_ENDED.labels("does_not_read").inc()
+        ENDED.labels("does_not_read").inc()
         transport.abort()
 
     def _wait_no_longer(self) -> bool:

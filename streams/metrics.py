@@ -229,6 +229,24 @@ DAYS_REBUILT = Counter(
 )
 
 
+SECURITY_ALERTS = Counter(
+    "lethe_security_alerts",
+    "Alerts of attacks on a site, or of its failures, by their rule.",
+    ["site", "kind"],
+    registry=REGISTRY,
+)
+SECURITY_UNTOLD = Counter(
+    "lethe_security_accesses_untold",
+    "Requests that the collector could not tell of; attacks among them are not seen.",
+    registry=REGISTRY,
+)
+GUARD_BLIND = Gauge(
+    "lethe_guard_blind",
+    "1: alerts cannot be read, so that the guard lets everybody pass.",
+    registry=REGISTRY,
+)
+
+
 def batch_done(
     lane: str, passed: int, rejects: Iterable[tuple[object, Reject]], remarks: Mapping[Reason, int]
 ) -> None:

@@ -16,15 +16,18 @@ from schemas.codec import encode
 from sinks.kafka import NotStoredError
 from sinks.publish import Message, Place, Publisher
 from sinks.salts import Salts, SaltsUnavailableError
+from streams.accesses import Accesses
 from streams.collector import openapi, pages
 from streams.collector.body import read_json, require_contract
 from streams.collector.choices import Choices, require_visitor, signal_of
 from streams.collector.consent_store import Consents
 from streams.collector.door import SERVICE, Door
 from streams.collector.forms import Forms, require_no_files
+from streams.collector.guard import Blocked, Guard
 from streams.collector.profile import ProfileRoute
 from streams.collector.refusal import Refusal, Why
 from streams.collector.requests import Requests, refused
+from streams.collector.telling import Telling
 from streams.collector.unsubscribe import Unsubscribing
 from streams.metrics import COLLECTOR_EVENTS, COLLECTOR_PENDING
 from streams.settings import Settings
@@ -43,7 +46,9 @@ class Collector:
     ``policy`` there are no purposes: ``/v1/consent`` answers 404. Without ``consents`` nobody
     knows what was chosen: it answers 503 to who asks. Without ``forms`` there are no services,
     without ``links``, the keys that sign them, or lists no links to unsubscribe, without
-    ``profiles`` no ``/v1/profile``, without ``requests`` nobody's rights are exercised here.
+    ``profiles`` no ``/v1/profile``, without ``requests`` nobody's rights are exercised here. With
+    ``accesses`` who looks for attacks is told of requests, and with those who are ``blocked`` there
+    is ``/v1/guard``.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Collector:
         links: Callable[[], Keys] | None = None,
         profiles: ProfileRoute | None = None,
         requests: Requests | None = None,
+        accesses: Accesses | None = None,
+        blocked: Blocked | None = None,
     ) -> None:
         self._settings = settings.collector
         self._events = settings.topic("tracking-events")
@@ -84,13 +91,19 @@ class Collector:
                 store=partial(self._store, settings.topic("service-events")),
                 clock=clock,
             )
+        self._telling = self._guard = None
+        if accesses is not None:
+            self._telling = Telling(accesses, self._door, publisher, clock, new_id)
+            if blocked is not None:
+                self._guard = Guard(self._door, blocked, accesses.salts, clock)
         self._probing = asyncio.Lock()
         COLLECTOR_PENDING.set_function(lambda: publisher.pending)
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
+        around = () if self._telling is None else (self._telling.middleware(),)
         app = web.Application(
-            middlewares=[pages.answer_in_json], client_max_size=self._settings.max_body
+            middlewares=[*around, pages.answer_in_json], client_max_size=self._settings.max_body
         )
         door = self._door
         app.add_routes(
@@ -105,6 +118,7 @@ class Collector:
                 *(() if self._profiles is None else self._profiles.routes(door)),
                 *self._request_routes(),
                 *(() if self._links is None else self._links.routes()),
+                *(() if self._guard is None else self._guard.routes()),
                 *pages.routes(self._document(), self._readiness),
             ]
         )

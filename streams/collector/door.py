@@ -26,7 +26,8 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 SERVICE = web.RequestKey("service", str)
 """The service that a request is for, once it is known to be the policy's."""
 
-_SITE = web.RequestKey("site", str)
+SITE = web.RequestKey("site", str)
+"""The site that a request is of, once its key is known."""
 
 
 class Door:
@@ -55,7 +56,7 @@ class Door:
             origin = _origin(request)
             if origin is not None and outcome != Why.FOREIGN_ORIGIN:
                 response.headers.update(cors.response_headers(origin))
-            COLLECTOR_REQUESTS.labels(request.get(_SITE, ""), outcome).inc()
+            COLLECTOR_REQUESTS.labels(request.get(SITE, ""), outcome).inc()
             if (service := request.get(SERVICE)) is not None:
                 COLLECTOR_FORMS.labels(service, outcome).inc()
             COLLECTOR_SECONDS.observe(time.perf_counter() - started)
@@ -87,20 +88,24 @@ class Door:
         origin = _origin(request)
         self._require_origin(origin)
         address = self.require_client_rate(request)
-        site = request[_SITE] = self._require_site(request)
+        site = request[SITE] = self._require_site(request)
         self._require_origin(origin, site)
         return site, address
 
     def require_client_rate(self, request: web.Request) -> str | None:
         """Return the client's address, if it does not come too often; raise Refusal."""
-        address = client_address(
+        address = self.address_of(request)
+        require_rate(self._by_address, self._anonymous(address or request.remote))
+        return address
+
+    def address_of(self, request: web.Request) -> str | None:
+        """Return the client's address; None: it cannot be told."""
+        return client_address(
             request.remote,
             request.headers.getall("X-Forwarded-For", ()),
             request.headers.getall("Forwarded", ()),
             self._hops,
         )
-        require_rate(self._by_address, self._anonymous(address or request.remote))
-        return address
 
     def require_site_rate(self, site: str, tokens: int = 1) -> None:
         """Raise Refusal when a site sends too much."""

@@ -1,6 +1,5 @@
 """The collector as a process, whose stop loses nothing."""
 
-import time
 import uuid
 from collections.abc import Callable
 
@@ -9,13 +8,16 @@ from privacy.signed import Keys
 from sinks.publish import KafkaPublisher
 from sinks.salts import Salts
 from streams import kafka_login
+from streams.accesses import Accesses
 from streams.collector.app import Collector
 from streams.collector.consent_store import Consents
 from streams.collector.forms import Forms
+from streams.collector.guard import AlertReader, Blocked
 from streams.collector.profile import ProfileRoute
 from streams.collector.requests import Requests
 from streams.listen import MOST_BY_ONE, MOST_CONNECTIONS, listen
 from streams.settings import Settings
+from streams.shared import now
 
 
 async def serve(
@@ -42,11 +44,17 @@ async def serve(
         max_pending=settings.collector.max_pending,
     )
     salts = Salts.under(settings.data_dir)
+    accesses = Accesses(settings, "collector")
+    blocked, alerts = None, None
+    if settings.security.guard:
+        blocked = Blocked()
+        alerts = AlertReader(settings, blocked, now)
+        alerts.start()
     collector = Collector(
         settings,
         publisher,
         salts,
-        clock=lambda: time.time_ns() // 1_000_000,
+        clock=now,
         new_id=lambda: str(uuid.uuid4()),  # noqa: TID251 - this is the edge where ids are made
         policy=policy,
         consents=consents,
@@ -54,11 +62,16 @@ async def serve(
         links=links,
         profiles=profiles,
         requests=requests,
+        accesses=accesses,
+        blocked=blocked,
     )
     try:
         # Behind proxies every connection is of theirs.
         most = MOST_CONNECTIONS if settings.collector.trusted_hops else MOST_BY_ONE
         await listen(collector.application(), host, port, ready, most_by_one=most)
     finally:
+        if alerts is not None:
+            alerts.stop()
         publisher.close()
+        accesses.close()
         salts.close()

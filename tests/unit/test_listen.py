@@ -29,11 +29,15 @@ async def start() -> AsyncIterator[Start]:
     async def make(most_by_one: int = 10, **protocol: Any) -> int:
         application = web.Application()
         application.add_routes([web.get("/large", large)])
-        runner = web.AppRunner(application, **{**PROTOCOL, **protocol})
+        runner = web.AppRunner(application)
         await runner.setup()
         port = unused_port()
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(bounded(runner, most_by_one), "0.0.0.0", port)
+        listener = await loop.create_server(
+            bounded(runner, most_by_one=most_by_one, protocol={**PROTOCOL, **protocol}),
+            "0.0.0.0",
+            port,
+        )
         runners.append((runner, listener))
         return port
 
@@ -150,3 +154,19 @@ def test_there_is_room_for_all_connections() -> None:
     listen._make_room()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft >= min(listen.MOST_CONNECTIONS + listen.FILES, hard)
+
+
+async def test_what_is_no_http_is_counted_and_not_repeated(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = await ended("not_http")
+    port = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/9.9 secret-value\r\nHost: secret-value\r\n\r\n")
+    said = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert said.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+    assert b"secret-value" not in said
+    assert b"nosniff" in said
+    assert not caplog.records
+    assert await ended("not_http") == before + 1

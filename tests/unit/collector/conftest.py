@@ -12,7 +12,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.pytest_plugin import AiohttpClient
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -29,7 +29,7 @@ from streams.collector.consent_store import MemoryConsents
 from streams.collector.forms import Forms
 from streams.collector.requests import Requests
 from streams.keys.prepare import prepare
-from streams.listen import PROTOCOL
+from streams.listen import PROTOCOL, bounded
 from streams.settings import Collector as CollectorSettings
 from streams.settings import Settings, Site, load
 
@@ -151,7 +151,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[L
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
-    async def start() -> TestServer:
+    async def start() -> tuple[web.AppRunner, asyncio.Server]:
         folder = copytree(template, tmp_path_factory.mktemp("live") / "data")
         unlimited = CollectorSettings(rate=1e9, burst=10**9)
         app = Collector(
@@ -164,13 +164,15 @@ def live(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[L
             links=partial(unsubscribe_keys, folder / "secrets"),
             **_with_policy(folder)[1],
         ).application()
-        server = TestServer(app)
-        await server.start_server(**PROTOCOL)
-        return server
+        runner = web.AppRunner(app)
+        await runner.setup()
+        serving = bounded(runner, most_by_one=1_000, protocol={**PROTOCOL, "lingering_time": 0.2})
+        return runner, await loop.create_server(serving, "127.0.0.1", 0)
 
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    yield Live(server.host, server.port or 0, publisher)
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+    runner, server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    yield Live(*server.sockets[0].getsockname(), publisher)
+    loop.call_soon_threadsafe(server.close)
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
