@@ -76,8 +76,11 @@ def stop_broker(stack: Stack, random: Random) -> str:
 
 
 def kill_clickhouse(stack: Stack, random: Random) -> str:
-    """Kill ClickHouse while the loader is at work."""
-    time.sleep(random.uniform(0, 1))  # to hit another place of the loader's second
+    """Kill ClickHouse in the middle of an insert, or a moment later."""
+    inserts = "SELECT 1 FROM system.processes WHERE query_kind = 'Insert'"
+    with stack.house() as house:
+        wait(lambda: house.query(inserts), "an insert", pause=0.0)
+    time.sleep(random.choice([0, random.uniform(0, 0.02)]))
     kill(stack.clickhouse)
     wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
     stack.flow()

@@ -53,7 +53,13 @@ class ChaosError(RuntimeError):
     """Raised when something did not come in its time; says what."""
 
 
-def wait(true: Callable[[], Any], what: str | Callable[[], str], seconds: float = 60.0) -> Any:
+def wait(
+    true: Callable[[], Any],
+    what: str | Callable[[], str],
+    seconds: float = 60.0,
+    *,
+    pause: float = 0.05,
+) -> Any:
     """Wait for something and return it. Raise ChaosError, saying what did not come."""
     deadline = time.monotonic() + seconds
     while not (found := true()):
@@ -61,7 +67,7 @@ def wait(true: Callable[[], Any], what: str | Callable[[], str], seconds: float 
             raise ChaosError(
                 f"waited {seconds:g} s for {what if isinstance(what, str) else what()}"
             )
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 
@@ -215,6 +221,11 @@ class Stack:
         if "clickhouse" not in found and not self._answers():
             found.append("ClickHouse's answers")
         return found
+
+    def works(self) -> bool:
+        """Tell whether events have come to their ends: the statistics' facts, and a provider."""
+        with self.house() as client:
+            return bool(client.query("SELECT 1 FROM facts LIMIT 1")) and bool(self.desk.taken)
 
     def meet(self, count: int = 3, seconds: float = 15.0) -> None:
         """Wait until traffic has tried ``count`` more times: so it has met what is broken now."""
