@@ -56,7 +56,7 @@ class Rules:
 
     brute_force: Rule = Rule(30, 300)
     scan: Rule = Rule(20, 300)
-    flood: Rule = Rule(600, 30)
+    flood: Rule = Rule(300, 30)
     errors: Rule = Rule(60, 60)
     error_share: float = 0.2
     block_seconds: int = 600  # after the last request that raised it

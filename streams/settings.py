@@ -107,6 +107,18 @@ class Collector(Part):
     max_pending: int = Field(default=50_000, ge=1, description="events waiting for the broker")
 
 
+class Security(Part):
+    """When somebody attacks, and whether web servers may ask who does (S8)."""
+
+    brute_force: int = Field(default=30, ge=2, description="requests refused within 5 minutes")
+    scan: int = Field(default=20, ge=2, description="pages not there within 5 minutes")
+    flood: int = Field(default=300, ge=2, description="requests within 30 seconds")
+    errors: int = Field(default=60, ge=2, description="failures of a site within a minute")
+    error_share: float = Field(default=0.2, gt=0, le=1, description="of its answers, at least")
+    block_minutes: int = Field(default=10, ge=1, le=240, description="after the last alert")
+    guard: bool = Field(default=False, description="answer web servers at /v1/guard")
+
+
 class Keys(Part):
     """The key server, from which departments' readers get the keys of their cases."""
 
@@ -198,6 +210,7 @@ class Settings(BaseSettings):
     clickhouse: ClickHouse = ClickHouse()
     collector: Collector = Collector()
     keys: Keys = Keys()
+    security: Security = Security()
     statistics: Statistics = Statistics()
     geo: Geo = Field(default_factory=Geo)
     lanes: Lanes = Lanes()

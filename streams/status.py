@@ -21,6 +21,7 @@ _READERS: Sequence[tuple[str, str]] = (
     ("cases", "form-submissions"),
     ("cases", "service-events"),
     ("requests", "subject-requests"),
+    ("security", "access-log"),
 )
 
 

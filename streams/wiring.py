@@ -11,7 +11,7 @@ from sinks.clickhouse.client import ClickHouseDownError
 from sinks.clickhouse.facts import FactsWriter
 from sinks.clickhouse.statistics import Statistics
 from sinks.geo import Places, ensure
-from sinks.salts import Salts
+from sinks.salts import ADDRESSES, VISITORS, Salts
 from streams import kafka_login, metrics
 from streams.choices import PolicyChoices, know
 from streams.gauges import gauges
@@ -21,6 +21,7 @@ from streams.lanes.load import LoadLane
 from streams.lanes.raw import RawTopic
 from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules, SiteRules
+from streams.lanes.security import security
 from streams.lanes.steps import RAW, SHORTENED
 from streams.settings import Settings
 from streams.shared import Shared, now
@@ -76,19 +77,21 @@ def load(shared: Shared, stop: threading.Event) -> None:
 def close(shared: Shared, stop: threading.Event) -> None:
     """Publish the statistics of days that are over, and destroy salts of days that are past."""
     settings = shared.settings
-    salts = Salts.under(settings.data_dir)
+    stores = [Salts.under(settings.data_dir, kind) for kind in (VISITORS, ADDRESSES)]
     statistics = Statistics(shared.clickhouse("writer"), settings.statistics)
-    reconcile_at = now()
+    reconcile_at = 0
     while not stop.wait(CLOSE_SECONDS):
-        if not salts.destroy_old(now()):
+        if [each for each in stores if not each.destroy_old(now())]:
             _log.warning("old_salts_remain")
         try:
-            for site, _ in statistics.close_ready(now()):
+            # Not ours: one that is a day ahead would publish a day that is not over.
+            moment = statistics.now()
+            for site, _ in statistics.close_ready(moment):
                 metrics.DAYS_CLOSED.labels(site).inc()
                 _log.info("day_closed", site=site)
-            if now() >= reconcile_at:
-                reconcile_at = now() + RECONCILE_MS
-                for site, _ in statistics.reconcile(now()):
+            if moment >= reconcile_at:
+                reconcile_at = moment + RECONCILE_MS
+                for site, _ in statistics.reconcile(moment):
                     metrics.DAYS_REBUILT.labels(site).inc()
                     _log.error("day_was_wrong_and_is_rebuilt", site=site)
         except ClickHouseDownError:
@@ -102,6 +105,7 @@ LOOPS: Mapping[str, Callable[[Shared, threading.Event], None]] = {
     "load": load,
     "close": close,
     "gauges": gauges,
+    "security": security,
 }
 
 

@@ -1,0 +1,155 @@
+"""Tells a web server whether the visitor before it is to be refused (S8).
+
+Whoever reads the alerts knows tokens, and no address. The visitor's address is here for as long as
+the request; it is turned into the tokens that it has under the salts that still exist.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from privacy.pseudonym import Salt, address_token
+from schemas.codec import WireError, decode
+from sinks.kafka import consumer, poll
+from sinks.salts import Salts, SaltsUnavailableError
+from streams import kafka_login
+from streams.collector.door import Door
+from streams.metrics import GUARD_BLIND
+from streams.settings import Settings
+
+ALERTS = "security-alerts"
+GROUP = "blocked"  # nothing is committed in it
+AT_ONCE = 1_000
+AGAIN_SECONDS = 5.0  # after the broker was away
+SALTS_SECONDS = 30.0  # for which a salt may be remembered here after it was destroyed
+
+_log = structlog.get_logger()
+
+
+class Blocked:
+    """Who is to be refused, from the alerts as they come. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def put(self, token: str, until: int) -> None:
+        """Refuse a token until then (ms since 1970), or longer if that was said before."""
+        self._until[token] = max(until, self._until.get(token, 0))
+
+    def any_of(self, tokens: list[str], now: int) -> bool:
+        """Tell whether one of the tokens is to be refused; those that no longer are, forget."""
+        found = False
+        for each in tokens:
+            until = self._until.get(each)
+            if until is not None and until <= now:
+                self._until.pop(each, None)
+            found |= until is not None and until > now
+        return found
+
+
+class AlertReader:
+    """Reads all alerts that are kept and goes on with those that come, in a thread of its own."""
+
+    def __init__(self, settings: Settings, blocked: Blocked, clock: Callable[[], int]) -> None:
+        self._settings = settings
+        self._blocked = blocked
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+        GUARD_BLIND.set(1)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read()
+            except KafkaException as error:
+                GUARD_BLIND.set(1)
+                _log.warning("alerts_unread", exc_info=error)
+                self._stop.wait(AGAIN_SECONDS)
+
+    def _read(self) -> None:
+        kafka = self._settings.kafka
+        options = kafka_login.options(self._settings)
+        source = consumer(kafka.bootstrap, kafka.prefix + GROUP, options)
+        try:
+            self._assign(source)
+            GUARD_BLIND.set(0)
+            while not self._stop.is_set():
+                for message in poll(source, AT_ONCE, 0.5):
+                    self._take(message.value())
+        finally:
+            source.close()
+
+    def _assign(self, source: Consumer) -> None:
+        topic = self._settings.topic(ALERTS)
+        found = source.list_topics(topic, timeout=10).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        source.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in found.partitions])
+
+    def _take(self, value: bytes | None) -> None:
+        try:
+            alert = decode("security_alert", value)
+        except WireError:
+            _log.warning("alert_unreadable")
+            return
+        until = round(alert["until"].timestamp() * 1_000)
+        if alert["token"] is not None and until > self._clock():
+            self._blocked.put(alert["token"], until)
+
+
+class Guard:
+    """Answers 403 where the visitor is to be refused, else 204, also when nothing can be told.
+
+    It guards availability, so that it must not end it: who cannot be judged passes.
+    """
+
+    def __init__(
+        self, door: Door, blocked: Blocked, salts: Salts, clock: Callable[[], int]
+    ) -> None:
+        self._door = door
+        self._blocked = blocked
+        self._salts = salts
+        self._clock = clock
+        self._kept: list[Salt] = []
+        self._looked_at = float("-inf")
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the one route. No key is asked for: it tells a caller about itself alone."""
+        return [web.get("/v1/guard", self._answer)]
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        address = self._door.address_of(request)
+        if address is not None and len(self._blocked):
+            tokens = [address_token(salt, address) for salt in await self._salts_kept()]
+            if self._blocked.any_of(tokens, self._clock()):
+                return web.json_response({"error": "too much came from here"}, status=403)
+        return web.Response(status=204)
+
+    async def _salts_kept(self) -> list[Salt]:
+        if time.monotonic() - self._looked_at > SALTS_SECONDS:
+            try:
+                kept = await asyncio.to_thread(self._salts.kept)
+            except SaltsUnavailableError as error:
+                _log.warning("no_salt", exc_info=error)
+                kept = []
+            self._kept = [salt for _, salt in kept]
+            self._looked_at = time.monotonic()
+        return self._kept
