@@ -1,9 +1,10 @@
 # Two commands on a fresh machine: make demo, make test. Everything lands in .venv and .lethe.
 PY ?= python3
 VENV := .venv
+AUDIT := .venv-audit
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation bench-load soak
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation sbom audit bench-load soak
 
 setup: $(VENV)/ready
 
@@ -70,7 +71,23 @@ bench-load: setup
 soak: setup
 	$(VENV)/bin/python -m bench.load.soak
 
+$(AUDIT)/ready: $(LOCKS)/audit.txt $(VENV)/ready
+	$(PY) -m venv $(AUDIT)
+	$(VENV)/bin/uv pip sync --quiet --python $(AUDIT)/bin/python --require-hashes $(LOCKS)/audit.txt
+	touch $@
+
+# What an installation is made of (CycloneDX), with the hashes that it was locked to.
+sbom: $(AUDIT)/ready
+	mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py requirements $(LOCKS)/pipeline.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/lethe.cdx.json
+
+# Asks for known vulnerabilities of everything that is locked; so it is no part of make test.
+audit: $(AUDIT)/ready
+	$(AUDIT)/bin/pip-audit --require-hashes --disable-pip -r $(LOCKS)/pipeline.txt
+	$(AUDIT)/bin/pip-audit --require-hashes --disable-pip -r $(LOCKS)/dev.txt
+
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra pipeline pyproject.toml deploy/locks/build.in -o $(LOCKS)/pipeline.txt
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate pyproject.toml -o $(LOCKS)/sdk.txt
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 deploy/locks/audit.in -o $(LOCKS)/audit.txt
