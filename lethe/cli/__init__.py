@@ -35,6 +35,7 @@ COMMANDS = {
     "standins": "Run local stand-ins for the ad providers.",
     "backup": "Back the ledger up into a file.",
     "restore": "Restore the ledger from a backup; nobody erased since comes back.",
+    "security": "Show who attacks, and try the rules on a log.",
     "status": "Show lag, rates and rejects by reason.",
     "geo": "Build, update and describe the city tables.",
 }

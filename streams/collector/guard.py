@@ -11,19 +11,16 @@ from collections.abc import Callable
 
 import structlog
 from aiohttp import web
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from privacy.pseudonym import Salt, address_token
-from schemas.codec import WireError, decode
-from sinks.kafka import consumer, poll
+from sinks.kafka import poll
 from sinks.salts import Salts, SaltsUnavailableError
-from streams import kafka_login
 from streams.collector.door import Door
 from streams.metrics import GUARD_BLIND
+from streams.security_alerts import open_alerts, read_alert
 from streams.settings import Settings
 
-ALERTS = "security-alerts"
-GROUP = "blocked"  # nothing is committed in it
 AT_ONCE = 1_000
 AGAIN_SECONDS = 5.0  # after the broker was away
 SALTS_SECONDS = 30.0  # for which a salt may be remembered here after it was destroyed
@@ -85,11 +82,8 @@ class AlertReader:
                 self._stop.wait(AGAIN_SECONDS)
 
     def _read(self) -> None:
-        kafka = self._settings.kafka
-        options = kafka_login.options(self._settings)
-        source = consumer(kafka.bootstrap, kafka.prefix + GROUP, options)
+        source = open_alerts(self._settings)
         try:
-            self._assign(source)
             GUARD_BLIND.set(0)
             while not self._stop.is_set():
                 for message in poll(source, AT_ONCE, 0.5):
@@ -97,22 +91,12 @@ class AlertReader:
         finally:
             source.close()
 
-    def _assign(self, source: Consumer) -> None:
-        topic = self._settings.topic(ALERTS)
-        found = source.list_topics(topic, timeout=10).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        source.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in found.partitions])
-
     def _take(self, value: bytes | None) -> None:
-        try:
-            alert = decode("security_alert", value)
-        except WireError:
+        alert = read_alert(value)
+        if alert is None:
             _log.warning("alert_unreadable")
-            return
-        until = round(alert["until"].timestamp() * 1_000)
-        if alert["token"] is not None and until > self._clock():
-            self._blocked.put(alert["token"], until)
+        elif alert["token"] is not None and alert["until"] > self._clock():
+            self._blocked.put(alert["token"], alert["until"])
 
 
 class Guard:

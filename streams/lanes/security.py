@@ -15,14 +15,15 @@ from privacy.outcome import Reason, Reject
 from schemas.codec import WireError, decode, encode
 from sinks.kafka import BatchProducer, commit, poll
 from streams import metrics
+from streams.accesses import TOPIC
 from streams.ids import made_id
 from streams.lanes.batch import Source
 from streams.lanes.rejects import dead_letter
+from streams.security_alerts import ALERTS, ANSWER_SECONDS
 from streams.settings import Security
 from streams.shared import Shared, now
 
-NAME, TOPIC, ALERTS = "security", "access-log", "security-alerts"
-ANSWER_SECONDS = 10.0
+NAME = "security"
 
 
 class SecurityLane:
