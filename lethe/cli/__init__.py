@@ -33,6 +33,7 @@ COMMANDS = {
     "requests": "Show what people asked about their data; decide about it.",
     "deletions": "Show deletions, those that are overdue, and their certificates.",
     "standins": "Run local stand-ins for the ad providers.",
+    "dead_letters": "Show refused messages; send them again when that is mended.",
     "backup": "Back the ledger up into a file.",
     "restore": "Restore the ledger from a backup; nobody erased since comes back.",
     "security": "Show who attacks, and try the rules on a log.",
