@@ -119,10 +119,15 @@ class Statistics:
         # How long after a day's first load all of its facts are there.
         self._complete = timedelta(hours=rules.facts_hours) - MARGIN
 
+    def now(self) -> int:
+        """Return the time by ClickHouse's clock, in milliseconds since 1970."""
+        ((seconds,),) = self._client.query("SELECT toUnixTimestamp(now())")
+        return int(seconds) * 1000
+
     def close_ready(self, now: int) -> Iterator[tuple[str, date]]:
         """Close each site's days that are ready; yield those published, for the first time or anew.
 
-        ``now`` is in milliseconds since 1970, by a clock that agrees with ClickHouse's.
+        ``now`` is in milliseconds since 1970, by ClickHouse's clock, by which facts come and go.
         """
         moment = _moment(now)
         published = False
