@@ -1,0 +1,122 @@
+"""A web server is told whom to refuse, and who looks for attacks of what was answered (S8)."""
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from privacy.pseudonym import address_token
+from schemas.codec import decode
+from sinks.publish import MemoryPublisher
+from sinks.salts import ADDRESSES, Salts
+from streams.accesses import Accesses
+from streams.collector.app import Collector
+from streams.collector.guard import Blocked
+from streams.metrics import REGISTRY
+from streams.settings import Collector as CollectorSettings
+from streams.settings import Site, load
+
+NOW = 1_795_000_000_000
+SITES = {"shop.example": Site(keys=("shop-key",), origins=("https://shop.example",))}
+VISITOR = {"X-Forwarded-For": "192.0.2.7"}
+
+
+class Entrance:
+    """A collector behind one proxy, and who is blocked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.blocked = Blocked()
+        self.publisher = MemoryPublisher()
+        settings = load(
+            engines=False, data_dir=folder, sites=SITES, collector=CollectorSettings(trusted_hops=1)
+        )
+        numbers = count(1)
+        self.app = Collector(
+            settings,
+            self.publisher,
+            Salts.under(folder),
+            clock=lambda: self.now,
+            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012}",
+            accesses=Accesses(settings, "collector"),
+            blocked=self.blocked,
+        ).application()
+        self.salts = Salts.under(folder, ADDRESSES)
+
+    def token(self, address: str = "192.0.2.7") -> str:
+        return address_token(self.salts.current(self.now), address)
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        stored = self.publisher.stored
+        return [decode("access", each.value) for topic, each in stored if topic == "access-log"]
+
+
+@pytest.fixture
+def entrance(tmp_path: Path) -> Entrance:
+    return Entrance(tmp_path)
+
+
+@pytest.fixture
+async def client(entrance: Entrance, aiohttp_client: AiohttpClient) -> TestClient[Any, Any]:
+    return await aiohttp_client(entrance.app)
+
+
+async def test_who_is_blocked_is_refused_until_it_is_over(
+    entrance: Entrance, client: TestClient[Any, Any]
+) -> None:
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
+    entrance.blocked.put(entrance.token(), NOW + 1_000)
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 403
+    other = {"X-Forwarded-For": "192.0.2.8"}
+    assert (await client.get("/v1/guard", headers=other)).status == 204
+    entrance.now += 1_000
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
+    assert len(entrance.blocked) == 0
+
+
+async def test_who_cannot_be_told_passes(entrance: Entrance, client: TestClient[Any, Any]) -> None:
+    entrance.blocked.put(entrance.token(), NOW + 1_000)
+    assert (await client.get("/v1/guard")).status == 204
+    forged = {"X-Forwarded-For": "192.0.2.7, 192.0.2.8"}  # the proxy's own word is the last
+    assert (await client.get("/v1/guard", headers=forged)).status == 204
+
+
+async def test_a_token_of_the_salt_before_still_blocks(
+    entrance: Entrance, client: TestClient[Any, Any]
+) -> None:
+    entrance.now = NOW - NOW % ADDRESSES.period_ms + ADDRESSES.period_ms - 1
+    entrance.blocked.put(entrance.token(), entrance.now + 600_000)
+    entrance.now += 2
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 403
+
+
+async def test_every_answer_is_told_of_without_address_or_token(
+    entrance: Entrance, client: TestClient[Any, Any]
+) -> None:
+    key = {"X-Lethe-Key": "shop-key"}
+    await client.post("/v1/events", json=[{"type": "page_view"}], headers=VISITOR | key)
+    await client.post("/v1/events", json=[], headers=VISITOR | {"X-Lethe-Key": "another"})
+    await client.get("/v1/nothing/ann@example.com?x=1", headers=VISITOR)
+    await client.get("/v1/guard", headers=VISITOR)
+    await client.get("/healthz")
+    found = [(each["site"], each["method"], each["path"], each["status"]) for each in entrance.told]
+    assert found == [
+        ("shop.example", "POST", "/v1/events", 202),
+        ("", "POST", "/v1/events", 401),
+        ("", "GET", "/v1/nothing/:email", 404),
+    ]
+    assert {each["token"] for each in entrance.told} == {entrance.token()}
+    assert {each["source"] for each in entrance.told} == {"collector"}
+
+
+async def test_what_cannot_be_told_changes_no_answer_and_is_counted(
+    entrance: Entrance, client: TestClient[Any, Any]
+) -> None:
+    before = REGISTRY.get_sample_value("lethe_security_accesses_untold_total") or 0
+    entrance.publisher.available = False
+    assert (await client.get("/openapi.json", headers=VISITOR)).status == 200
+    assert REGISTRY.get_sample_value("lethe_security_accesses_untold_total") == before + 1
