@@ -15,7 +15,7 @@ from random import Random
 from typing import Literal
 
 from lethe.standins.server import StandIns, in_thread
-from tests.chaos import cluster, disks, drift, faults, network
+from tests.chaos import clocks, cluster, disks, drift, faults, network
 from tests.chaos.acked import Acked, lines
 from tests.chaos.check import Episode, rows, violations
 from tests.chaos.faults import Fault
@@ -23,7 +23,7 @@ from tests.chaos.grounds import company_disk, reached, rough, three
 from tests.chaos.owed import Owed
 from tests.chaos.providers import moody
 from tests.chaos.report import Row, read, report
-from tests.chaos.stack import Ground, Stack
+from tests.chaos.stack import Ground, Stack, wait
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import drained, found
 
@@ -32,7 +32,9 @@ Tell = Callable[[str], None]
 Make = Callable[[Path], AbstractContextManager[Ground]]
 
 FAULTS: Mapping[str, Fault] = {
-    each.name: each for module in (faults, network, disks, drift, cluster) for each in module.FAULTS
+    each.name: each
+    for module in (faults, network, disks, clocks, drift, cluster)
+    for each in module.FAULTS
 }
 
 # What each ground offers to faults; the first that has all that a fault needs is taken.
@@ -111,7 +113,7 @@ class Slice:
         ):
             self._tell("the company is open")
             with Traffic(stack, acked, self._seed), moody(stack.desk, self._seed) as self._moods:
-                stack.meet(20)
+                wait(stack.works, "the first events to be counted, and delivered")
                 deadline = time.monotonic() + 60 * minutes
                 for fault in waiting:
                     if self.episodes and time.monotonic() > deadline:
@@ -120,7 +122,7 @@ class Slice:
             acked.close()
             self._owed = Owed(lines(file))
             self._tell("no more traffic: all has to be read and done within a minute")
-            behind = drained(stack, self._owed)
+            behind = drained(stack, self._owed, self._tell)
             self._tell("looking everywhere")
             self._found = violations(self._owed, found(stack, self._owed, behind))
 

@@ -42,7 +42,7 @@ LEASE_SECONDS = 2.0
 # Which parts share a worker. Two of those that deliver: one may be stopped, and the other goes on.
 WORKERS: Mapping[str, Sequence[str]] = {
     "entrance": ("anonymise", "anonymise-raw", "close", "agents"),
-    "loader": ("load",),
+    "loader": ("load", "security"),
     "ads-1": ("route", "deliver", "settle", "consent"),
     "ads-2": ("route", "deliver", "settle", "consent"),
     "cases": ("cases", "closures", "delete", "receipts", "requests", "rights", "visitor-facts"),
