@@ -144,8 +144,8 @@ class Consents:
 
         The lane commits a change once its state is sent. What the states say of themselves is not
         enough: those of visitors who were erased are gone, and where the lane reads changes again
-        from a backup's place, newer states of some lie before older ones of others. Changes that a
-        state knows already change nothing.
+        from a backup's place, some have newer states than others. Changes that a state knows
+        already change nothing.
         """
         lane = consumer(self._bootstrap, self._recorder, self._options)
         try:

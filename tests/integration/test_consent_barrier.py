@@ -12,7 +12,7 @@ from privacy.outcome import Reason
 from privacy.standings import REFUSALS
 from schemas.codec import encode
 from sinks.consent_barrier import CHANGES, RECORDER, STATE, Consents, ConsentUnknownError
-from sinks.kafka import BatchProducer, consumer
+from sinks.kafka import ANY, BatchProducer, consumer
 from streams.settings import Settings
 
 pytestmark = pytest.mark.broker
@@ -44,8 +44,8 @@ class Site:
         }
         self.put(CHANGES, visitor, encode("consent_change", content))
 
-    def put(self, topic: str, visitor: str, value: bytes | None) -> None:
-        self._producer.send(self.settings.topic(topic), [value], [key(visitor)])
+    def put(self, topic: str, visitor: str, value: bytes | None, partition: int = ANY) -> None:
+        self._producer.send(self.settings.topic(topic), [value], [key(visitor)], partition)
         self._producer.stored()
 
 
@@ -126,5 +126,30 @@ def test_what_cannot_be_read_in_time_is_unknown_and_nothing_is_decided(
     site.change("anne", Decision.WITHDRAWN)
     with pytest.raises(ConsentUnknownError):
         consents.barrier(-1)
+    consents.barrier()
+    assert refusal(consents, "anne", 1) is Reason.CONSENT_WITHDRAWN
+
+
+def test_older_states_behind_newer_ones_bring_no_consent_back(
+    site: Site, settings: Settings, consents: Consents
+) -> None:
+    """The lane reads changes again from a backup's place, and has sent the first of its states.
+
+    Compaction has taken the newer state of the visitor away, and not that of another.
+    """
+    site.change("anne", Decision.GIVEN)
+    (partition,) = [each for each, end in consents.barrier().items() if end]
+    site.change("anne", Decision.WITHDRAWN)
+    for visitor, offset in (("bert", 1), ("anne", 0)):
+        standing = {"decision": "given", "since": offset + 1, "change": "c"}
+        state = {
+            "site": SITE, "cookie_id": visitor, "epoch": offset + 1, "offset": offset,
+            "standings": {"ads": standing}, "spent": [],
+        }  # fmt: skip
+        site.put(STATE, visitor, encode("consent_state", state), partition)
+    lane = consumer(settings.kafka.bootstrap, settings.kafka.prefix + RECORDER, {})
+    lane.commit(offsets=[TopicPartition(settings.topic(CHANGES), partition, 1)], asynchronous=False)
+    lane.close()
+    consents.close()  # as a process that starts
     consents.barrier()
     assert refusal(consents, "anne", 1) is Reason.CONSENT_WITHDRAWN
