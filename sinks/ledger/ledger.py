@@ -30,8 +30,12 @@ _PASSING = {
 # was erased in it, and when it was last backed up.
 RESTORING, JOURNAL, BACKUP = "restoring", "journal", "backup"
 
-# Tables from which keys and sealed contents are deleted.
-_PERSONAL = "case_keys, cases, requests, demands, demand_answers, answers"
+# Tables from which keys, sealed contents and what names a visitor are deleted.
+_PERSONAL = (
+    "case_keys", "cases", "requests", "demands", "demand_answers", "answers", "holds", "deferred",
+    "outbox", "consents", "consent_changes", "reached", "visitor_facts",
+    "profiles", "profile_cities", "profile_interests", "profile_corrections",
+)  # fmt: skip
 
 
 class LedgerError(RuntimeError):
@@ -143,7 +147,7 @@ class Ledger:
         given up to be overwritten, and its log keeps them until it is recycled. Raise LedgerError.
         """
         with self._line, _errors_without_values():
-            return scrub(self._engine, f"(TRUNCATE FALSE) {_PERSONAL}")
+            return scrub(self._engine, f"(TRUNCATE FALSE) {', '.join(_PERSONAL)}")
 
     @staticmethod
     def _write_down(

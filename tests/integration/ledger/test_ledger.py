@@ -21,6 +21,14 @@ NEXT = len(read(FOLDER)) + 1
 HERE = Position("consent-changes", 0, 7)
 
 
+# Of these nothing is deleted that names a person, or nothing is promised to be gone at once.
+NOBODY_S = {
+    "positions", "withdrawals", "dispatchers", "deliveries", "key_uses", "groups", "jobs",
+    "deletions", "receipts", "unsubscribed", "request_commands", "suppressed", "policies",
+    "profile_affinities",
+}  # fmt: skip
+
+
 def note(ledger: Ledger, position: Position = HERE) -> bool:
     with ledger.transaction() as connection:
         return first(connection, "consent", [position])[0]
@@ -43,6 +51,18 @@ def test_the_migrations_make_the_tables_that_the_code_expects(ledger: Ledger) ->
         }
 
     assert described(found) == described(METADATA)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_dead_rows_of_every_table_that_names_people_are_given_up(ledger: Ledger, url: URL) -> None:
+    assert ledger.checkpoint()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT relname, vacuum_count FROM pg_stat_user_tables"))
+        vacuumed = {name for name, times in rows if times}
+    engine.dispose()
+    tables = {each.name for each in METADATA.tables.values() if each.name != "migrations"}
+    assert vacuumed == tables - NOBODY_S
 
 
 def test_opening_again_keeps_what_is_there(url: URL) -> None:
