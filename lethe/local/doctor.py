@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lethe.local import EngineError, packages
+from lethe.local import EngineError, confine, packages
 from lethe.local.process import listening
 from sinks.geo import table_path
 from streams.settings import load
@@ -36,6 +36,12 @@ def checks() -> Iterator[Check]:
     yield Check(
         "system", "embedded ClickHouse", system == "Linux x86_64", system,
         "name a ClickHouse of yours: clickhouse.host and clickhouse.port in lethe.toml",
+    )  # fmt: skip
+    confined = confine.available()
+    yield Check(
+        "Landlock", "keeping embedded ClickHouse to its own files", confined,
+        "on" if confined else "not in this kernel", "use a Linux kernel that has it switched on",
+        needed=False,
     )  # fmt: skip
     yield _program("npm", "ClickHouse, city data", "install Node.js 20+, which brings npm")
     try:

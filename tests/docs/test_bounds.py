@@ -1,8 +1,6 @@
 """docs/bounds.md names tests that exist and figures that the code goes by."""
 
-import ast
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,23 +17,16 @@ from streams.delivery.settle import KILL_SECONDS, promised_ms
 from streams.lanes.raw import ALARM_SECONDS
 from streams.settings import Settings
 from tests.mutation.mutations import MUTATIONS
+from tests.named import named, names_in
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/bounds.md").read_text()
-NAMED = re.findall(r"`([\w/]+\.py)::(test_\w+)`", TEXT)
+NAMED = named(TEXT)
 SETTINGS = Settings.model_construct(**{
     name: each.get_default(call_default_factory=True)
     for name, each in Settings.model_fields.items()
 })  # fmt: skip
 TABLES = re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
-
-
-@cache
-def names_in(file: str) -> set[str]:
-    tree = ast.parse((ROOT / "tests" / file).read_text())
-    return {
-        each.name for each in tree.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
 
 
 def rows(table: str) -> list[list[str]]:
