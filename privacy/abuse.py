@@ -6,8 +6,9 @@
     errors       many failures of a site, whoever asked
 
 A window is counted in sixths that begin on the clock, so that nothing but counts is remembered: a
-request belongs to the sixth it was answered in, and counts with the five before. Of so many tokens
-at most; the one unheard of for longest is forgotten first.
+request belongs to the sixth it was answered in, and counts with the five before. All of it is
+bounded: sixths, different pages, and windows, of which the one unheard of for longest is forgotten
+first.
 """
 
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 PARTS = 6  # of a window
+MOST_PARTS = 4 * PARTS  # remembered of one who does something: some of an old log read late, too
 
 _LOG_IN = re.compile(
     r"/(?:[^/]+/)*(?:log-?in|log-?on|sign-?in|auth|token|session|wp-login\.php|xmlrpc\.php)"
@@ -88,8 +90,9 @@ class Access:
 class Alert:
     """Somebody, or nobody in particular, did ``count`` of something within ``seconds``.
 
-    ``window`` is the sixth (since 1970) in which it became too much: with kind, site and token it
-    says which alert this is, however often it is raised. ``until`` is how long to block, in ms.
+    ``count`` is the least it was. ``window`` numbers, since 1970, the whole windows on the clock:
+    with kind, site and token it says which alert this is, wherever a reader began. ``until`` is how
+    long to block, in ms since 1970.
     """
 
     kind: Attack
@@ -103,9 +106,9 @@ class Alert:
 
 
 class Watch:
-    """Sees requests in the order in which they come, and says when it is too much.
+    """Sees requests about in the order in which they came, and says when it is too much.
 
-    An alert is raised once a window: not again before a whole window after the last.
+    An alert is raised once in each whole window on the clock.
     """
 
     def __init__(self, rules: Rules, most: int = 50_000) -> None:
@@ -145,13 +148,15 @@ class Watch:
     ) -> Iterator[Alert]:
         rule, part = self._rules.rule(kind), self._part(kind, access)
         window = self._window(kind, access.site, token)
-        window.add(part, what)
+        if what is None:
+            window.add(part)
+        else:
+            window.add_different(part, what, rule.count)
         count = window.total(part)
-        if count < max(rule.count, least) or abs(part - window.raised) < PARTS:
+        if count < max(rule.count, least) or not window.first(part // PARTS):
             return
-        window.raised = part
         until = access.at + (self._rules.block_seconds * 1_000 if token else 0)
-        yield Alert(kind, access.site, token, access.at, count, rule.seconds, part, until)
+        yield Alert(kind, access.site, token, access.at, count, rule.seconds, part // PARTS, until)
 
     def _part(self, kind: Attack, access: Access) -> int:
         return access.at * PARTS // (self._rules.rule(kind).seconds * 1_000)
@@ -166,35 +171,58 @@ class Watch:
 
 
 class _Window:
-    """Counts, or different things, by sixth; those that no window reaches any more are dropped."""
+    """Counts, or different things, by sixth: the newest ones, and those that came last."""
 
-    __slots__ = ("_counts", "_newest", "_things", "raised")
+    __slots__ = ("_newest", "_raised", "_sixths")
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-        self._things: dict[int, set[int]] = {}
+        self._sixths: dict[int, int | set[int]] = {}
         self._newest = 0
-        self.raised = -PARTS
+        self._raised: list[int] = []
 
-    def add(self, part: int, what: str | None = None) -> None:
-        """Count something in a sixth; ``what`` it was, where only different ones count."""
-        if part > self._newest:
-            self._newest = part
-            oldest = part - PARTS
-            self._counts = {each: n for each, n in self._counts.items() if each > oldest}
-            self._things = {each: those for each, those in self._things.items() if each > oldest}
-        if what is None:
-            self._counts[part] = self._counts.get(part, 0) + 1
-        else:
-            self._things.setdefault(part, set()).add(hash(what))
+    def add(self, part: int) -> None:
+        """Count something in a sixth."""
+        there = self._touched(part)
+        self._sixths[part] = 1 if there is None or isinstance(there, set) else there + 1
+
+    def add_different(self, part: int, what: str, most: int) -> None:
+        """Count what is different from all others of its window, ``most`` of them in a sixth."""
+        there = self._touched(part)
+        things = there if isinstance(there, set) else set()
+        if len(things) < most:
+            things.add(hash(what))
+        self._sixths[part] = things
 
     def total(self, part: int) -> int:
         """Return how many there are in the window that ends with a sixth."""
-        parts = range(part - PARTS + 1, part + 1)
+        count = 0
         different: set[int] = set()
-        for each in parts:
-            different |= self._things.get(each, set())
-        return sum(self._counts.get(each, 0) for each in parts) + len(different)
+        for each in range(part - PARTS + 1, part + 1):
+            there = self._sixths.get(each, 0)
+            if isinstance(there, set):
+                different |= there
+            else:
+                count += there
+        return count + len(different)
+
+    def first(self, number: int) -> bool:
+        """Tell whether nothing was raised in a whole window before."""
+        if number in self._raised:
+            return False
+        self._raised = [*self._raised[1 - MOST_PARTS :], number]
+        return True
+
+    def _touched(self, part: int) -> int | set[int] | None:
+        """Return what is in a sixth, which is the last then; forget one where there are too many.
+
+        Not one of the newest window: behind a log of long ago somebody may attack at this moment.
+        """
+        there = self._sixths.pop(part, None)
+        self._newest = max(self._newest, part)
+        if len(self._sixths) >= MOST_PARTS:
+            oldest = self._newest - PARTS
+            del self._sixths[next(each for each in self._sixths if each <= oldest)]
+        return there
 
 
 def _is_refused(access: Access) -> bool:
