@@ -42,6 +42,7 @@ GROUNDS: Mapping[str, tuple[Make, frozenset[str]]] = {
     "one broker": (rough, network.NEEDS | disks.NEEDS),
     "three brokers": (three, cluster.NEEDS),
 }
+START_SECONDS = 120.0
 SHOWN = 30  # violations that are told one by one
 
 
@@ -113,7 +114,7 @@ class Slice:
         ):
             self._tell("the company is open")
             with Traffic(stack, acked, self._seed), moody(stack.desk, self._seed) as self._moods:
-                wait(stack.works, "the first events to be counted, and delivered")
+                wait(stack.works, "the first events at their ends", START_SECONDS, pause=0.5)
                 deadline = time.monotonic() + 60 * minutes
                 for fault in waiting:
                     if self.episodes and time.monotonic() > deadline:
