@@ -84,7 +84,7 @@ class Company:
         """Start the collector, anew if it runs."""
         if "collector" in self._processes:
             self._processes.pop("collector").stop()
-        collector = Collector(port=choose_port(0), rate=rate, burst=max(int(2 * rate), 2_000))
+        collector = Collector(port=choose_port(0), rate=rate, burst=max(int(rate), 1_000))
         self.settings = self.settings.model_copy(update={"collector": collector})
         self._start("collector", collector.port, "collect")
 
@@ -186,8 +186,10 @@ class Company:
             return int(json.load(answer)["epochs"]["ads"])
 
     def _require_alive(self) -> None:
-        if dead := [name for name, each in self._processes.items() if not each.alive()]:
-            raise LoadError(f"{', '.join(dead)} ended; see {self.settings.data_dir / 'logs'}")
+        for name, each in self._processes.items():
+            if not each.alive():
+                last = each.log.read_text().splitlines()[-5:]  # the folder is gone afterwards
+                raise LoadError("\n".join((f"{name} ended:", *last)))
 
 
 @contextmanager

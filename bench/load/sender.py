@@ -9,13 +9,17 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 
 ANSWER_SECONDS = 60.0
 BATCH = 50  # events
-CONNECTIONS = 256
+# Of invented visitors' proxies: as many addresses of this machine, with so many connections each.
+ADDRESSES = [f"127.0.0.{2 + each}" for each in range(12)]
+CONNECTIONS = 64
 VISITORS = 20_000
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -28,9 +32,11 @@ def event_id(run: int, phase: int, number: int) -> str:
 class Site:
     """Sends the batches of one phase."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, key: str, ids: Any) -> None:
-        """``ids``: the run, the phase, and the epoch of a consent of visitor 0."""
-        self._session = session
+    def __init__(
+        self, sessions: Sequence[aiohttp.ClientSession], url: str, key: str, ids: Any
+    ) -> None:
+        """``ids``: the run, the phase, and the epoch of the consent of who agreed."""
+        self._sessions = sessions
         self._url = f"{url}/v1/events"
         self._key = key
         self._run, self._phase, self._epoch = ids
@@ -42,7 +48,7 @@ class Site:
         """Send a batch and note what became of it."""
         began = time.perf_counter()
         try:
-            async with self._session.post(
+            async with self._sessions[batch % len(self._sessions)].post(
                 self._url,
                 data=self._body(batch),
                 headers={"X-Lethe-Key": self._key, "Content-Type": "application/json"},
@@ -86,7 +92,7 @@ async def at_rate(site: Site, rate: float, seconds: float) -> None:
             await asyncio.sleep(wait)
         elif not batch % 8:
             await asyncio.sleep(0)  # others have their turn
-        if len(flying) >= CONNECTIONS:
+        if len(flying) >= CONNECTIONS * len(ADDRESSES):
             site.outcomes["not begun"] += 1
             await asyncio.sleep(0)
             continue
@@ -110,11 +116,17 @@ async def as_answered(site: Site, senders: int, seconds: float) -> None:
 
 async def run(given: argparse.Namespace) -> dict[str, Any]:
     """Send, and return what became of it."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS),
-        timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-    ) as session:
-        site = Site(session, given.url, given.key, (given.run, given.phase, given.epoch))
+    async with AsyncExitStack() as stack:
+        sessions = [
+            await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=CONNECTIONS, local_addr=(address, 0)),
+                    timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                )
+            )
+            for address in ADDRESSES
+        ]
+        site = Site(sessions, given.url, given.key, (given.run, given.phase, given.epoch))
         began = time.perf_counter()
         if given.rate:
             await at_rate(site, given.rate, given.seconds)
