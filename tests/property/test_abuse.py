@@ -89,7 +89,7 @@ def recount(seen: Sequence[Access]) -> list[Named]:
 
 
 def watched(seen: Sequence[Access], watch: Watch | None = None) -> list[Alert]:
-    watch = watch or Watch(RULES)
+    watch = Watch(RULES) if watch is None else watch
     return [alert for access in seen for alert in watch.see(access)]
 
 
@@ -143,6 +143,7 @@ def test_memory_of_a_window_is_bounded() -> None:
     ]
     assert {each.kind for each in watched(scan, watch)} == {Attack.SCAN, Attack.FLOOD}
     watched(old, watch)
+    assert len(watch) >= 3
     for window in watch._windows.values():
         assert len(window._sixths) <= MOST_PARTS
         things = [each for each in window._sixths.values() if isinstance(each, set)]
@@ -164,3 +165,14 @@ def test_an_old_log_read_late_takes_nothing_from_what_happens_now() -> None:
     assert live[0].until == now[2].at + 600_000
     assert len(alerts) - 1 >= 600 * 9 // 60 - 1, "and the old ones are found too"
     assert all(each.until < START for each in alerts if each.at < START)
+
+
+def test_failures_are_told_from_a_share_of_the_answers_on() -> None:
+    """Some fail on any busy day."""
+    for well, told in ((3, True), (4, False)):
+        answers = [200] * well + [500] * 3
+        seen = [
+            Access(START + at, "shop.example", None, "GET", "/", status)
+            for at, status in enumerate(answers)
+        ]
+        assert [each.kind for each in watched(seen)] == [Attack.ERRORS] * told
