@@ -21,7 +21,6 @@ from typing import Any, Protocol, Self
 from kafka.errors import KafkaError
 
 from lethe import RetentionWorker
-from lethe.local.engines import Engines
 from lethe.local.process import Process, Supervisor, listening
 from lethe.retention import ReceiptFailedError
 from lethe.standins.account import POLICY, put_credentials, with_standins
@@ -29,9 +28,8 @@ from lethe.standins.server import StandIns
 from sinks.clickhouse.client import ClickHouseDownError, Client
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
-from sinks.geo.store import sample_table
 from sinks.ledger.ledger import Ledger
-from streams.settings import Geo, Settings, Statistics, load
+from streams.settings import Settings, Statistics
 from streams.status import _offsets, readers
 from tests.integration.company import Company, of_company
 
@@ -84,18 +82,6 @@ class Ground:
     folders: Sequence[Path]
     brokers: Sequence[str] = ("broker",)
     offers: Mapping[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def plain(folder: Path) -> Iterator[Ground]:
-    """Run Apache Kafka and ClickHouse with their data below ``folder``."""
-    cities = folder / "geo"
-    sample_table(cities)
-    given = load(engines=False, data_dir=folder, geo=Geo(cache=cities))
-    with Engines(given, "kafka", usual_ports=False) as engines:
-        yield Ground(
-            engines.settings, engines.supervisor, [folder / "kafka", folder / "clickhouse"]
-        )
 
 
 class Busy(Protocol):
