@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -133,10 +134,11 @@ async def _dripped(
     slow = web.StreamResponse(status=answer.status, headers=answer.headers)
     slow.content_length = len(body)
     await slow.prepare(request)
-    for each in body:
-        await asyncio.sleep(seconds)
-        await slow.write(bytes([each]))
-    await slow.write_eof()
+    with suppress(ConnectionError):  # nobody waits for the rest
+        for each in body:
+            await asyncio.sleep(seconds)
+            await slow.write(bytes([each]))
+        await slow.write_eof()
     return slow
 
 

@@ -33,6 +33,7 @@ from tests.chaos.traffic import ADDRESSES
 DEPARTMENT = "sales"
 SERVICE = "sample-request"
 LOOK_SECONDS = 0.5
+CLOCKS_AGREE_MS = 1_800_000  # the least that a clock of ``clocks.STEPS`` is off is twice as much
 COOKIES = re.compile(rb"cookie-[0-9]+-[0-9]+-[0-9]+")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -116,9 +117,9 @@ def _look_at_events(stack: Stack, owed: Owed, world: World) -> None:
 
 def _look_at_consents(stack: Stack, world: World) -> None:
     changes, withdrawn = tables.consent_changes.c, tables.withdrawals.c
-    ends = select(changes.visitor, withdrawn.offset, withdrawn.effective_at).where(
-        (changes.partition == withdrawn.partition) & (changes.offset == withdrawn.offset)
-    )
+    ends = select(
+        changes.visitor, withdrawn.offset, withdrawn.recorded_at, withdrawn.effective_at
+    ).where((changes.partition == withdrawn.partition) & (changes.offset == withdrawn.offset))
     with stack.ledger.reading() as connection:
         world.changes = Counter(connection.scalars(select(changes.id)))
         world.standings = {
@@ -126,7 +127,10 @@ def _look_at_consents(stack: Stack, world: World) -> None:
             for row in connection.execute(select(tables.consents))
             for purpose, standing in row.standings.items()
         }
-        world.ends = [End(who, at + 1, when) for who, at, when in connection.execute(ends)]
+        world.ends = [
+            End(who, at + 1, when if _is_time(recorded, when) else None)
+            for who, at, recorded, when in connection.execute(ends)
+        ]
     states = defaultdict(list)
     for each in _records(stack, "consent-state", "consent_state"):
         states[each["cookie_id"]].append(each["epoch"])
@@ -222,6 +226,14 @@ def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
         for path, content in _contents(logs.iterdir())
         for _ in [*COOKIES.findall(content), *addresses.found_in(content)]
     ]
+
+
+def _is_time(recorded_at: int, effective_at: int | None) -> bool:
+    """Tell whether a worker's clock agreed with the broker's when a withdrawal was effective.
+
+    Where a fault had set it wrong, what it wrote says nothing of when that was.
+    """
+    return effective_at is not None and abs(effective_at - recorded_at) < CLOCKS_AGREE_MS
 
 
 class _People:
