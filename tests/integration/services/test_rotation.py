@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.broker
 
 SITE, OLD, NEW = "shop.example", "demo-shop-key", "the-next-shop-key"
 REFUSED = {401, 403, 404}
+ROTATIONS = 10
 
 
 def asked(url: str, body: bytes | None = None, **headers: str) -> int:
@@ -84,6 +86,34 @@ class Visitors:
         return None
 
 
+class Department:
+    """Asks for a case's key all the time; ``given`` is what it was given, each answer once."""
+
+    def __init__(self, company: Any, case_id: str) -> None:
+        self.given: set[str | None] = set()
+        self.times = 0
+        self._ask = partial(company.asks, "marketing", [case_id])
+        self._case_id = case_id
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="marketing")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.given.add(self._ask()[self._case_id])
+            except AssertionError as refused:
+                self.given.add(str(refused))
+            self.times += 1
+
+
 @pytest.fixture
 def staff(idle_company: Any) -> Iterator[dict[str, Process]]:
     """Start key server, a worker and a collector that can be started anew."""
@@ -123,10 +153,14 @@ def test_every_key_is_changed_under_traffic_and_nothing_is_lost(
             return list(visitors.sent)[-1]
 
         first = more()
+        company.sees_in("marketing", first, "open")
         kek = (keep / "keks" / "marketing").read_bytes()
-        for _ in range(3):
-            company.lethe("keys", "rotate", "marketing")
+        with Department(company, first) as department:
+            for _ in range(ROTATIONS):
+                company.lethe("keys", "rotate", "marketing")
             more()
+        assert len(department.given) == 1
+        assert department.times > ROTATIONS
         assert kek not in (keep / "keks" / "marketing").read_bytes()
         _change_unsubscribing(company, first, more, eventually)
         _change_confirming(company)
