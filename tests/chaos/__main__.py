@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lethe.local import packages
+from tests.chaos import apart
 from tests.chaos.plan import FAULTS, run
 from tests.chaos.report import all_is_well, markdown, read, table
 
@@ -41,12 +43,15 @@ def main() -> int:
 
 def burn(given: argparse.Namespace, console: Console) -> None:
     """Run a plan, and tell what goes on and since when."""
+    packages.kafka_jars()
+    packages.clickhouse_library()  # there is no network to fetch them from, apart
+    offered = apart.enter()
     began = time.monotonic()
 
     def tell(what: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} {what}", highlight=False, markup=False)
 
-    tell(f"seed {given.seed}")
+    tell(f"seed {given.seed}, apart: {', '.join(sorted(offered)) or 'nothing'}")
     run(
         given.plan, given.seed, given.results, tell,
         minutes=given.minutes, only=given.only, keep=given.keep,

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -24,17 +24,22 @@ _PLACES: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _CHAIN: Final = ("inet", "chaos", "in")
 
 
-def enter(command: Sequence[str] = ()) -> frozenset[str]:
+def entered() -> bool:
+    """Tell whether this runs in namespaces of its own, and may mount."""
+    return _ENTERED in os.environ
+
+
+def enter() -> frozenset[str]:
     """Begin this program anew in namespaces of its own; return there what they offer.
 
-    ``command``: what to begin, if it is not what began this. Nothing is offered where a user may
-    not do so. There is a loopback interface alone: fetch before what has to be fetched.
+    Nothing is offered where a user may not do so. There is a loopback interface alone: fetch before
+    what has to be fetched.
     """
-    if _ENTERED not in os.environ:
+    if not entered():
         for words in _ways():
             if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
-                again = command or [sys.executable, *sys.orig_argv[1:]]
-                os.execve(words[0], [*words, *again], {**os.environ, _ENTERED: "1"})
+                again = [*words, sys.executable, *sys.orig_argv[1:]]
+                os.execve(words[0], again, {**os.environ, _ENTERED: "1"})
         return frozenset()
     offered = {MOUNTS}
     try:

@@ -15,7 +15,7 @@ from random import Random
 from typing import Literal
 
 from lethe.standins.server import StandIns, in_thread
-from tests.chaos import clocks, cluster, disks, drift, faults, network
+from tests.chaos import apart, clocks, cluster, disks, drift, faults, network, replay
 from tests.chaos.acked import Acked, lines
 from tests.chaos.check import Episode, rows, violations
 from tests.chaos.faults import Fault
@@ -33,7 +33,7 @@ Make = Callable[[Path], AbstractContextManager[Ground]]
 
 FAULTS: Mapping[str, Fault] = {
     each.name: each
-    for module in (faults, network, disks, clocks, drift, cluster)
+    for module in (faults, network, disks, clocks, drift, replay, cluster)
     for each in module.FAULTS
 }
 
@@ -59,6 +59,10 @@ def episodes(plan: Plan, seed: int, only: Sequence[str] = ()) -> list[Fault]:
     return sorted(found, key=lambda fault: list(GROUNDS).index(ground_of(fault)))
 
 
+def _can(fault: Fault) -> bool:
+    return apart.entered() or not fault.needs & disks.NEEDS
+
+
 def run(
     plan: Plan,
     seed: int,
@@ -73,7 +77,13 @@ def run(
 
     ``keep``: where all files are left for a look.
     """
-    order = episodes(plan, seed, only)
+    order = [fault for fault in episodes(plan, seed, only) if _can(fault)]
+    if not read(results):
+        report(
+            results,
+            *(Row(name, 0, 0, 0, 0, 0, 0, 0, seed, "not injected: no disk can be mounted here")
+              for name, fault in FAULTS.items() if not only and not _can(fault)),
+        )  # fmt: skip
     done = max((each.upto for each in read(results) if each.seed == seed), default=0)
     left = list(enumerate(order))[done:]
     for name, those in groupby(left, key=lambda each: ground_of(each[1])):
