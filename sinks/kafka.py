@@ -1,7 +1,7 @@
 """Kafka for the lanes: consumers with explicit offsets, and a producer that knows what failed."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import (
     Consumer,
@@ -70,18 +70,25 @@ def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
     return messages
 
 
-def commit(source: Consumer, messages: Sequence[Message]) -> bool:
+def commit(
+    source: Consumer, messages: Sequence[Message], note: Callable[[Message], str] = lambda _: ""
+) -> bool:
     """Commit ``messages``, all that was read; False when others have them now, and read them again.
 
     They, and not what the client handed over last: that may have been something else since.
+    ``note`` says what to remember with the last message of each partition.
     """
-    after: dict[tuple[str, int], int] = {}
+    last: dict[tuple[str, int], Message] = {}
     for message in messages:
         place = message.topic(), message.partition()
-        after[place] = max(after.get(place, 0), message.offset() + 1)
+        if place not in last or message.offset() > last[place].offset():
+            last[place] = message
     try:
         source.commit(
-            offsets=[TopicPartition(*place, offset) for place, offset in after.items()],
+            offsets=[
+                TopicPartition(*place, each.offset() + 1, metadata=note(each))
+                for place, each in last.items()
+            ],
             asynchronous=False,
         )
     except KafkaException as error:

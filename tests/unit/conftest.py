@@ -77,10 +77,30 @@ class Consumer:
 
     def committed(self, partitions: Sequence[TopicPartition], **_: Any) -> list[TopicPartition]:
         return [
-            TopicPartition(each.topic, each.partition, self._broker.committed.get(place, -1001))
+            TopicPartition(
+                each.topic,
+                each.partition,
+                self._broker.committed.get(place, -1001),
+                metadata=self._broker.notes.get(place, ""),
+            )
             for each in partitions
             for place in [(each.topic, each.partition)]
         ]
+
+    def offsets_for_times(self, wanted: Sequence[TopicPartition], **_: Any) -> list[TopicPartition]:
+        found = []
+        for each in wanted:
+            log = self._broker.logs[each.topic]
+            later = (
+                m.offset_ for m in log if m.partition_ == each.partition and m.at >= each.offset
+            )
+            found.append(TopicPartition(each.topic, each.partition, next(later, -1)))
+        return found
+
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            if each.offset >= 0:
+                self.seek(each)
 
     def seek(self, to: TopicPartition) -> None:
         self._positions[to.topic, to.partition] = to.offset
@@ -88,6 +108,7 @@ class Consumer:
     def commit(self, offsets: Sequence[TopicPartition], **_: Any) -> None:
         for each in offsets:
             self._broker.committed[each.topic, each.partition] = each.offset
+            self._broker.notes[each.topic, each.partition] = each.metadata
         self._broker.commits.append(dict(self._broker.committed))
 
     def close(self) -> None:
@@ -117,6 +138,7 @@ class Broker:
     def __init__(self) -> None:
         self.logs: defaultdict[str, list[Stored]] = defaultdict(list)
         self.committed: dict[tuple[str, int], int] = {}
+        self.notes: dict[tuple[str, int], str] = {}
         self.commits: list[dict[tuple[str, int], int]] = []
 
     def put(self, topic: str, key: bytes, value: bytes | None, at: int = 0) -> None:
