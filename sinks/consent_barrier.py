@@ -20,6 +20,7 @@ from sinks.kafka import consumer
 
 STATE = "consent-state"
 CHANGES = "consent-changes"
+ASIDE = "consents"  # the group of who has to name one: nothing is committed in it
 RECORDER = "consent"  # the lane that makes states of changes, by its group
 AT_ONCE = 10_000
 
@@ -39,7 +40,7 @@ class Consents:
     ) -> None:
         self._bootstrap = bootstrap
         self._options = options
-        self._group = prefix + "consents"  # nothing is committed in it
+        self._group = prefix + ASIDE
         self._recorder = prefix + RECORDER
         self._state = prefix + STATE
         self._changes = prefix + CHANGES

@@ -15,15 +15,19 @@ _AT_ONCE = 10_000
 
 
 class Places:
-    """Looks at and moves consumer groups. Every method may raise KafkaException."""
+    """Looks at and moves consumer groups. Every method may raise KafkaException.
 
-    def __init__(self, bootstrap: str, options: Mapping[str, str]) -> None:
+    ``group`` is one that the client may name and that nobody commits in: what only reads names it.
+    """
+
+    def __init__(self, bootstrap: str, options: Mapping[str, str], group: str) -> None:
         self._bootstrap = bootstrap
         self._options = options
+        self._group = group
 
     def ends(self, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
         """Return the first offset that is kept and the one that comes next, of each partition."""
-        client = self._client("nobody")
+        client = self._client(self._group)
         try:
             return {
                 place: client.get_watermark_offsets(TopicPartition(*place), timeout=_SECONDS)
@@ -62,7 +66,7 @@ class Places:
         """Yield what lies in a partition from one offset up to another."""
         if since >= until:
             return
-        client = self._client("nobody")
+        client = self._client(self._group)
         try:
             client.assign([TopicPartition(*place, since)])
             while since < until:
@@ -89,10 +93,8 @@ def _partitions(client: Consumer, topics: Sequence[str]) -> Iterator[Place]:
 
 def answers(bootstrap: str, options: Mapping[str, str], seconds: float = 2.0) -> bool:
     """Tell whether a broker answers within ``seconds``."""
-    client = consumer(bootstrap, "nobody", options)
+    admin = AdminClient({"bootstrap.servers": bootstrap, **options})
     try:
-        return bool(client.list_topics(timeout=seconds).brokers)
+        return bool(admin.list_topics(timeout=seconds).brokers)
     except KafkaException:
         return False
-    finally:
-        client.close()

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from sinks.ledger import inbox, outbox, reached, withdrawals
 from sinks.ledger.ledger import BACKUP, Ledger
 from sinks.places import Places
-from streams import kafka_login, metrics
+from streams import metrics
 from streams.shared import Shared, now
 from streams.status import readers
 from streams.turns import take_turns
@@ -76,10 +76,10 @@ class Gauges:
 
 def gauges(shared: Shared, stop: threading.Event) -> None:
     """Run until told to stop."""
-    kafka, policy = shared.settings.kafka, shared.policy
+    policy = shared.policy
     looking = Gauges(
-        Places(kafka.bootstrap, kafka_login.options(shared.settings)),
-        kafka.prefix,
+        shared.places,
+        shared.settings.kafka.prefix,
         {} if policy is None else policy.holders,
         None if policy is None else shared.ledger,
         now,

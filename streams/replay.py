@@ -17,7 +17,6 @@ from schemas.codec import WireError, decode
 from schemas.columns import decode_batch
 from schemas.registry import topics_of
 from sinks.kafka import BatchProducer
-from sinks.places import Places
 from streams.agents.dead_letters import Letter
 from streams.cases import EVENTS, SUBMISSIONS
 from streams.cases.reading import read_event, read_submission
@@ -50,10 +49,10 @@ class Replayed:
 class Replay:
     """Looks for dead letters, and sends what they are of."""
 
-    def __init__(self, shared: Shared, places: Places) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._prefix = shared.settings.kafka.prefix
-        self._places = places
+        self._places = shared.places
 
     def letters(
         self, *, reason: str | None = None, processor: str | None = None, since: int = 0

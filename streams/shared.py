@@ -11,10 +11,11 @@ from privacy.policy import Policy
 from schemas.registry import codec_of
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.connect import connect
-from sinks.consent_barrier import Consents
+from sinks.consent_barrier import ASIDE, Consents
 from sinks.kafka import BatchProducer, consumer
 from sinks.ledger.journal import Journal
 from sinks.ledger.ledger import Ledger
+from sinks.places import Places
 from streams import kafka_login, policy
 from streams.settings import Settings, SettingsError
 
@@ -70,6 +71,13 @@ class Shared:
         beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
         options = {**beats, **kafka_login.options(self.settings)}
         return consumer(kafka.bootstrap, kafka.prefix + reader, options)
+
+    @property
+    def places(self) -> Places:
+        """What looks at the broker's topics and groups."""
+        kafka = self.settings.kafka
+        options = kafka_login.options(self.settings)
+        return Places(kafka.bootstrap, options, kafka.prefix + ASIDE)
 
     def producer(self, writer: str) -> BatchProducer:
         """Return a producer for a writer of the catalogue, which its topics' readers can read."""

@@ -103,14 +103,13 @@ def _replaying() -> Iterator[tuple["Shared", "Replay"]]:
     from lethe.cli.common import errors_told
     from sinks.kafka import NotStoredError
     from streams.replay import Replay
-    from streams.restoring.backup import places_of
     from streams.settings import SettingsError, load
     from streams.shared import Shared
 
     with errors_told("dead-letters"):
         shared = Shared(load())
         try:
-            yield shared, Replay(shared, places_of(shared.settings))
+            yield shared, Replay(shared)
         except (KafkaException, NotStoredError) as error:
             raise SettingsError(f"{type(error).__name__}; is the broker running?") from None
 

@@ -11,8 +11,7 @@ from sinks.ledger import inbox, snapshot
 from sinks.ledger.ledger import BACKUP, Ledger
 from sinks.ledger.migrate import FOLDER
 from sinks.migrations import read as migrations
-from sinks.places import Place, Places
-from streams import kafka_login
+from sinks.places import Place
 from streams.restoring import archive
 from streams.restoring.archive import BackupError, Manifest, Offsets
 from streams.settings import Settings
@@ -56,13 +55,8 @@ def backup(shared: Shared, file: Path) -> Manifest:
     return manifest
 
 
-def places_of(settings: Settings) -> Places:
-    """Return what looks at the broker's groups."""
-    return Places(settings.kafka.bootstrap, kafka_login.options(settings))
-
-
 def _places(shared: Shared) -> tuple[Offsets, dict[str, Offsets]]:
-    settings, policy, places = shared.settings, shared.known_policy, places_of(shared.settings)
+    settings, policy, places = shared.settings, shared.known_policy, shared.places
     names = list(topics_of(policy.departments, policy.holders))
     ends = places.ends([settings.topic(each) for each in names])
     read: dict[str, Offsets] = {}

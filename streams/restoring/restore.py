@@ -33,7 +33,6 @@ from streams import deletion as deleting
 from streams.deletion.announce import DELETIONS, MAILING_CHANGES
 from streams.restoring import archive, lost, reread, told
 from streams.restoring.archive import BackupError, Manifest
-from streams.restoring.backup import places_of
 from streams.rights.closing import Closing
 from streams.settings import Settings
 from streams.shared import Shared, erasures_folder, ledger_url, now, open_ledger
@@ -101,8 +100,9 @@ class _Restore:
         self._journals = [Journal(erasures_folder(settings)), *map(Journal, journals)]
         self._journal_lost = journal_lost
         self._tell = tell
-        self._places = places_of(settings)
-        self._policy = Shared(settings).known_policy
+        shared = Shared(settings)
+        self._places = shared.places
+        self._policy = shared.known_policy
         self._report = Report()
 
     def run(self) -> Report:
