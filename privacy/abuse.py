@@ -225,6 +225,12 @@ class _Window:
         return there
 
 
+def reads_path(method: str, path: str, status: int) -> bool:
+    """Tell whether it matters which page was asked for. Of all others nobody need know."""
+    access = Access(0, "", None, method, path, status)
+    return _is_probe(access) or (status not in {401, 403} and _is_refused(access))
+
+
 def _is_refused(access: Access) -> bool:
     """Tell whether somebody was refused, or tried to log in and was not sent on."""
     if access.status in {401, 403}:

@@ -41,6 +41,14 @@ def visitor_hash(  # noqa: PLR0917 - called with the columns of a row
     return int.from_bytes(digest, "big", signed=True) or 1  # 0 means unknown
 
 
+def access_id(salt: Salt, of: str) -> str:
+    """Return the id of what is told of a request, made of the one it has elsewhere.
+
+    The same as long as the salt is; without the salt nobody can tell that they belong together.
+    """
+    return blake2b(of.encode(), digest_size=16, key=salt, person=b"access-id").hexdigest()
+
+
 def address_token(salt: Salt, address: str) -> str:
     """Return what stands for an address where attacks are looked for (S8): 128 bits in hexadecimal.
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from privacy.pseudonym import address_token
+from privacy.abuse import reads_path
+from privacy.pseudonym import access_id, address_token
 from privacy.urls import clean_page
 from schemas.codec import encode
 from sinks.publish import Message
@@ -26,7 +27,7 @@ class Accesses:
 
     def message(
         self,
-        access_id: str,
+        request_id: str,
         *,
         at: int,
         site: str,
@@ -38,17 +39,20 @@ class Accesses:
     ) -> Message:
         """Return what is told of a request that was answered ``at``, told ``now`` (ms since 1970).
 
-        Raise SaltsUnavailableError when there is no salt to be had, ValueError for what is no
-        address.
+        Neither its id nor what was read tells which event it was: the id is made anew, and the
+        page is left out where no rule looks at it. Raise SaltsUnavailableError when there is no
+        salt to be had, ValueError for what is no address.
         """
-        token = None if address is None else address_token(self.salts.current(now), address)
+        salt = self.salts.current(now)
+        token = None if address is None else address_token(salt, address)
+        page = clean_page(path, frozenset()) or UNREADABLE
         record = {
-            "id": access_id,
+            "id": access_id(salt, request_id),
             "at": at,
             "site": site,
             "token": token,
             "method": method if method in METHODS else "OTHER",
-            "path": clean_page(path, frozenset()) or UNREADABLE,
+            "path": page if reads_path(method, page, status) else "",
             "status": status,
             "source": self._source,
         }

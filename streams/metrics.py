@@ -240,6 +240,12 @@ SECURITY_UNTOLD = Counter(
     "Requests that the collector could not tell of; attacks among them are not seen.",
     registry=REGISTRY,
 )
+GUARD_ANSWERS = Counter(
+    "lethe_guard_answers",
+    "What web servers were told of visitors: passed, refused, unjudged (who passes, too).",
+    ["answer"],
+    registry=REGISTRY,
+)
 GUARD_BLIND = Gauge(
     "lethe_guard_blind",
     "1: alerts cannot be read, so that the guard lets everybody pass.",

@@ -1,5 +1,6 @@
 """The topic of alerts of attacks, read from its beginning (S8)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -18,12 +19,30 @@ def open_alerts(settings: Settings) -> Consumer:
     """Return what reads all alerts that are kept. Raise KafkaException."""
     kafka, topic = settings.kafka, settings.topic(ALERTS)
     source = consumer(kafka.bootstrap, kafka.prefix + GROUP, kafka_login.options(settings))
+    try:
+        partitions = _partitions(source, topic)
+    except KafkaException:
+        source.close()
+        raise
+    source.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
+    return source
+
+
+def all_read(source: Consumer) -> bool:
+    """Tell whether nothing lies behind what was read. Raise KafkaException: nobody says."""
+    for place in source.position(source.assignment()):
+        low, high = source.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+        if max(place.offset, low) < high:
+            return False
+    return True
+
+
+def _partitions(source: Consumer, topic: str) -> Iterable[int]:
     found = source.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
     if found.error is not None:
-        source.close()
         raise KafkaException(found.error)
-    source.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in found.partitions])
-    return source
+    partitions: Iterable[int] = found.partitions
+    return partitions
 
 
 def read_alert(value: bytes | None) -> dict[str, Any] | None:

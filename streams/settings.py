@@ -239,6 +239,15 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
+    def _guard_behind_proxies(self) -> Self:
+        if self.security.guard and not self.collector.trusted_hops:
+            raise ValueError(
+                "security.guard: needs collector.trusted_hops; without, every visitor would be "
+                "the web server that asks"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_site_a_key(self) -> Self:
         keys = [key for site in self.sites.values() for key in site.keys]
         if len(keys) > len(set(keys)):

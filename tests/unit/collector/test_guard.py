@@ -1,11 +1,14 @@
 """A web server is told whom to refuse, and who looks for attacks of what was answered (S8)."""
 
+import threading
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from pytest_aiohttp.plugin import AiohttpClient
 
 from privacy.pseudonym import address_token
@@ -13,11 +16,12 @@ from schemas.codec import decode
 from sinks.publish import MemoryPublisher
 from sinks.salts import ADDRESSES, Salts
 from streams.accesses import Accesses
+from streams.collector import guard
 from streams.collector.app import Collector
-from streams.collector.guard import Blocked
+from streams.collector.guard import AlertReader, Blocked
 from streams.metrics import REGISTRY
 from streams.settings import Collector as CollectorSettings
-from streams.settings import Site, load
+from streams.settings import Security, SettingsError, Site, load
 
 NOW = 1_795_000_000_000
 SITES = {"shop.example": Site(keys=("shop-key",), origins=("https://shop.example",))}
@@ -68,14 +72,46 @@ async def client(entrance: Entrance, aiohttp_client: AiohttpClient) -> TestClien
 async def test_who_is_blocked_is_refused_until_it_is_over(
     entrance: Entrance, client: TestClient[Any, Any]
 ) -> None:
-    assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
+    refused, unjudged = told("refused"), told("unjudged")
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 204, "no alert is read yet"
     entrance.blocked.put(entrance.token(), NOW + 1_000)
     assert (await client.get("/v1/guard", headers=VISITOR)).status == 403
+    entrance.blocked.known = True
     other = {"X-Forwarded-For": "192.0.2.8"}
     assert (await client.get("/v1/guard", headers=other)).status == 204
     entrance.now += 1_000
     assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
     assert len(entrance.blocked) == 0
+    assert (told("refused"), told("unjudged")) == (refused + 1, unjudged + 1)
+
+
+def told(answer: str) -> float:
+    return REGISTRY.get_sample_value("lethe_guard_answers_total", {"answer": answer}) or 0.0
+
+
+async def test_without_salts_everybody_passes_and_it_is_said(
+    entrance: Entrance, client: TestClient[Any, Any], tmp_path: Path
+) -> None:
+    entrance.blocked.put(entrance.token(), NOW + 1_000)
+    entrance.blocked.known = True
+    (tmp_path / "keys" / "salts.db").write_bytes(b"no database at all" * 100)
+    unjudged = told("unjudged")
+    assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
+    assert told("unjudged") == unjudged + 1
+
+
+def test_who_is_blocked_for_longest_is_remembered_where_there_are_too_many() -> None:
+    blocked = Blocked(most=100)
+    for number in range(1_000):
+        blocked.put(f"t{number}", NOW + number)
+        assert len(blocked) <= 100
+    assert blocked.any_of(["t999"], NOW)
+    assert not blocked.any_of(["t1"], NOW)
+
+
+def test_a_guard_that_would_judge_the_web_server_itself_is_refused() -> None:
+    with pytest.raises(SettingsError, match="trusted_hops"):
+        load(engines=False, security=Security(guard=True))
 
 
 async def test_who_cannot_be_told_passes(entrance: Entrance, client: TestClient[Any, Any]) -> None:
@@ -105,8 +141,8 @@ async def test_every_answer_is_told_of_without_address_or_token(
     await client.get("/healthz")
     found = [(each["site"], each["method"], each["path"], each["status"]) for each in entrance.told]
     assert found == [
-        ("shop.example", "POST", "/v1/events", 202),
-        ("", "POST", "/v1/events", 401),
+        ("shop.example", "POST", "", 202),
+        ("", "POST", "", 401),
         ("", "GET", "/v1/nothing/:email", 404),
     ]
     assert {each["token"] for each in entrance.told} == {entrance.token()}
@@ -120,3 +156,51 @@ async def test_what_cannot_be_told_changes_no_answer_and_is_counted(
     entrance.publisher.available = False
     assert (await client.get("/openapi.json", headers=VISITOR)).status == 200
     assert REGISTRY.get_sample_value("lethe_security_accesses_untold_total") == before + 1
+
+
+class Alerts:
+    """What reads no alert, from a broker that may be gone."""
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+        self.closed = 0
+
+    def consume(self, *_: object) -> list[object]:
+        return []
+
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition("security-alerts", 0)]
+
+    def position(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        return places
+
+    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
+        if self.gone.is_set():
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return 7, 7
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_broker_that_goes_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading alone would not: where nothing comes, nothing is wrong."""
+    source, blocked = Alerts(), Blocked()
+    monkeypatch.setattr(guard, "open_alerts", lambda _: source)
+    monkeypatch.setattr(guard, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(guard, "AGAIN_SECONDS", 60.0)
+    reader = AlertReader(load(engines=False, data_dir=tmp_path), blocked, lambda: NOW)
+
+    def wait_for(known: bool) -> None:
+        until = time.monotonic() + 30
+        while (blocked.known, REGISTRY.get_sample_value("lethe_guard_blind")) != (known, not known):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    wait_for(known=False)
+    reader.start()
+    wait_for(known=True)
+    source.gone.set()
+    wait_for(known=False)
+    reader.stop()
+    assert source.closed == 1

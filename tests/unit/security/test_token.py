@@ -68,10 +68,31 @@ def test_visitors_and_addresses_have_salts_of_their_own(tmp_path: Path) -> None:
 def test_what_is_told_of_a_request_names_nobody(tmp_path: Path, path: str, told: str) -> None:
     accesses = Accesses(load(engines=False, data_dir=tmp_path), "log")
     message = accesses.message(
-        "id-1", at=NOW, site="shop.example", address="192.0.2.7", method="BREW", path=path,
+        "event-1", at=NOW, site="shop.example", address="192.0.2.7", method="BREW", path=path,
         status=404, now=NOW,
     )  # fmt: skip
     record = decode("access", message.value)
     assert (record["path"], record["method"]) == (told, "OTHER")
     assert message.key == record["token"].encode()
+    assert "event-1" not in record["id"]
     assert b"192.0.2" not in message.value
+
+
+def test_what_is_told_cannot_be_joined_with_the_event(tmp_path: Path) -> None:
+    """Tokens would lead to visitors' hashes: neither by an id nor by the page that was read."""
+    accesses = Accesses(load(engines=False, data_dir=tmp_path), "log")
+
+    def told(now: int, status: int = 200) -> dict[str, object]:
+        message = accesses.message(
+            "event-1", at=NOW, site="shop.example", address="192.0.2.7", method="GET",
+            path="/tea/green", status=status, now=now,
+        )  # fmt: skip
+        return decode("access", message.value)
+
+    first = told(NOW)
+    assert first["path"] == ""
+    assert told(NOW, status=404)["path"] == "/tea/green"
+    assert told(NOW)["id"] == first["id"], "what is told twice is the same"
+    later = told(NOW + ADDRESSES.period_ms)
+    assert later["id"] != first["id"]
+    assert later["token"] != first["token"]
