@@ -29,14 +29,16 @@ def signed_words(keys: Keys, purpose: str, text: str) -> tuple[str, ...] | None:
         case [key_id, *words, _] if key_id in keys:
             signed = _signed(key_id, keys[key_id], purpose, words)
             # As it would be written: one that only means the same is refused.
-            if compare_digest(signed.encode(), text.encode("utf-8", "surrogatepass")):
+            if compare_digest(_bytes(signed), _bytes(text)):
                 return tuple(words)
     return None
 
 
 def _signed(key_id: str, key: bytes, purpose: str, words: Collection[str]) -> str:
     content = ".".join((key_id, *words))
-    mac = blake2b(
-        content.encode("utf-8", "surrogatepass"), digest_size=16, key=key, person=purpose.encode()
-    )
+    mac = blake2b(_bytes(content), digest_size=16, key=key, person=purpose.encode())
     return f"{content}.{mac.hexdigest()}"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # a path of an address may hold what is no UTF-8

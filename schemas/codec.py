@@ -8,6 +8,7 @@ with this module, which is the reference.
 import io
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
@@ -107,6 +108,29 @@ def decode(name: str, value: bytes | None) -> dict[str, Any]:
         raise WireError(WireFault.MALFORMED) from None
     if body.read(1):
         raise WireError(WireFault.TRAILING_BYTES)
-    if not isinstance(result, dict):
+    if not isinstance(result, dict) or not _in_range(writer, result):
         raise WireError(WireFault.MALFORMED)
     return result
+
+
+_BOUNDS = {"int": 1 << 31, "long": 1 << 63}
+
+
+def _in_range(record: Record, value: Mapping[str, Any]) -> bool:
+    """Tell whether numbers are what Avro has room for: fastavro reads longer ones, too."""
+    for name, bound in _numbers(record):
+        number = value.get(name)
+        if isinstance(number, int) and not -bound <= number < bound:
+            return False
+    return True
+
+
+@cache
+def _numbers(record: Record) -> tuple[tuple[str, int], ...]:
+    """Return the fields that hold whole numbers, and what those are below."""
+    found = []
+    for each in record.parsed["fields"]:
+        kinds = each["type"] if isinstance(each["type"], list) else [each["type"]]
+        found += [(each["name"], _BOUNDS[kind]) for kind in kinds
+                  if isinstance(kind, str) and kind in _BOUNDS]  # fmt: skip
+    return tuple(found)

@@ -30,6 +30,7 @@ _ROW_BY_ROW = 32
 
 # What Python's datetime, and so the row codec, can hold: years 1 to 9999, in milliseconds.
 _TIMES = (-62_135_596_800_000, 253_402_300_799_999)
+_INTS = (-(1 << 31), (1 << 31) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,16 @@ def arrow_schema(name: str) -> pa.Schema:
 
 @cache
 def _sealed(record: Record) -> str:
+    """Return the schema to read by; an ``int`` is a ``long`` there, which looks the same.
+
+    pyruhvro cuts off what an ``int`` has no room for, and makes another number of it.
+    """
     content = json.loads(record.text)
+    for each in content["fields"]:
+        if each["type"] == "int":
+            each["type"] = "long"
+        elif isinstance(each["type"], list):
+            each["type"] = ["long" if kind == "int" else kind for kind in each["type"]]
     content["fields"].append({"name": _SEAL_FIELD, "type": "double"})
     return json.dumps(content)
 
@@ -98,18 +108,19 @@ def _decode(
             for half in (slice(middle), slice(middle, None))
             for part in _decode(name, values, bodies[half], index[half])
         ]
-    good = _intact(rows)
+    schema = arrow_schema(name)
+    good = _intact(rows, schema)
     rows = rows.drop_columns(_SEAL_FIELD)
     if good.all():
-        return [Decoded(rows, index, [])]
+        return [Decoded(rows.cast(schema), index, [])]
     return [
-        Decoded(rows.filter(pa.array(good)), index[good], []),
+        Decoded(rows.filter(pa.array(good)).cast(schema), index[good], []),
         _row_by_row(name, values, index[~good]),
     ]
 
 
-def _intact(rows: pa.RecordBatch) -> np.ndarray:
-    """Tell which rows end where they should and hold only times that a clock can show."""
+def _intact(rows: pa.RecordBatch, schema: pa.Schema) -> np.ndarray:
+    """Tell which rows end where they should and hold no time or number out of bounds."""
     good: np.ndarray = (
         rows[_SEAL_FIELD].to_numpy().view(np.int64) == np.frombuffer(_SEAL, np.int64)[0]
     )
@@ -117,6 +128,9 @@ def _intact(rows: pa.RecordBatch) -> np.ndarray:
         if pa.types.is_timestamp(field.type):
             times = column.cast(pa.int64()).to_numpy()
             good &= (times >= _TIMES[0]) & (times <= _TIMES[1])
+        elif pa.types.is_int64(field.type) and schema.field(field.name).type == pa.int32():
+            numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+            good &= (numbers >= _INTS[0]) & (numbers <= _INTS[1])
     return good
 
 
