@@ -18,7 +18,7 @@ from lethe.local import EngineError, brokers
 from lethe.local.process import Process, choose_port, listening
 from privacy.policy import Policy
 from sinks.geo.store import sample_table
-from sinks.kafka import SAFE, consumer
+from sinks.kafka import SAFE, consumer, poll
 from sinks.kafka_acls import acls, put_acls
 from sinks.kafka_admin import create_topics
 from streams import kafka_login, policy
@@ -123,7 +123,7 @@ class Company:
         """Return what the operator reads of a topic that is not empty."""
         source = self.consumer(self.operator, topic, f"operator-{topic}-{now()}")
         found: list[Message] = []
-        until(lambda: bool(found.extend(source.consume(100, 0.1))) or bool(found))
+        until(lambda: bool(found.extend(poll(source, 100, 0.1))) or bool(found))
         source.close()
         return found
 

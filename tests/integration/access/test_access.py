@@ -4,14 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
 from typer.testing import CliRunner
 
 from lethe import CasesRefusedError, Deletion, Ended, Outcome, RetentionWorker
 from lethe.cli import app
 from schemas.codec import decode, encode
-from schemas.registry import topics_of
 from sinks.ledger import deletion
 from sinks.ledger.ledger import Ledger
 from streams import kafka_login
@@ -24,49 +22,6 @@ Company = Any
 Until = Callable[[Callable[[], bool]], None]
 SALES = "lena@example.com"
 HR = "omar@example.com"
-
-
-def rights(company: Company, party: str) -> dict[str, set[str]]:
-    """Return what a party may do to topics, as the broker says."""
-    admin = admin_of(company.settings(party))
-    names = {
-        company.topic(each): each
-        for each in topics_of(company.policy.departments, company.policy.holders)
-    }
-    asked = admin.describe_topics(TopicCollection([*names]), include_authorized_operations=True)
-    found = {}
-    for name, answer in asked.items():
-        try:
-            allowed = {each.name for each in answer.result(30).authorized_operations}
-        except KafkaException:  # it may not even know that there is one
-            continue
-        found[names[name]] = allowed - {"DESCRIBE"}
-    return found
-
-
-def test_S2_the_broker_allows_what_the_catalogue_says_and_no_more(company: Company) -> None:  # noqa: N802
-    of_departments = {"notices": {"READ"}, "service-events": {"WRITE"}}
-    assert rights(company, "department-sales") == {"cases-sales": {"READ"}, **of_departments}
-    of_hr = {"cases-hr": {"READ"}, "letters": {"READ"}}  # it answers people's requests
-    assert rights(company, "department-hr") == {**of_hr, **of_departments}
-    of_holders = {each: {"READ"} for each in ("deletions", "corrections", "holds", "exports")}
-    for holder in ("crm", "mail"):
-        own = {f"deletion-receipts-{holder}": {"WRITE"}, **of_holders}
-        assert rights(company, f"holder-{holder}") == own
-    assert rights(company, "mail-system") == {"mailing-changes": {"READ"}}
-    assert rights(company, "alerting") == {"pipeline-alerts": {"READ"}}
-    assert rights(company, "operator") == {"subject-requests": {"WRITE"}}
-    assert rights(company, "web-server") == {"security-alerts": {"READ"}}
-    of_sites = {each: {"WRITE"} for each in ("tracking-events", "consent-changes", "access-log")}
-    assert rights(company, "sdk") == {**of_sites, "tracking-events-raw": {"WRITE"}}
-    assert rights(company, "collector") == {
-        **of_sites, "form-submissions": {"WRITE"}, "service-events": {"WRITE"},
-        "subject-requests": {"WRITE"}, "security-alerts": {"READ"},
-    }  # fmt: skip
-    worker = rights(company, "worker")
-    assert worker["cases-hr"] == worker["cases-sales"] == {"WRITE"}
-    deletes = {name for name, allowed in worker.items() if "DELETE" in allowed}
-    assert deletes == {"tracking-events-raw"}
 
 
 def test_S2_a_department_is_refused_topics_and_groups_of_another(company: Company) -> None:  # noqa: N802

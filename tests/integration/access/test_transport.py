@@ -145,26 +145,29 @@ def test_who_has_the_right_login_comes_in(secured: Secured, given: Settings) -> 
     assert set(map(str, (say for each in found.values() for say in each.values()))) == {""}
 
 
-def test_plaintext_and_a_wrong_password_are_refused(
-    secured: Secured, given: Settings, caplog: pytest.LogCaptureFixture
+def test_whoever_does_not_show_who_they_are_over_tls_is_refused(
+    secured: Secured, given: Settings, stranger: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    right = secured.by_password(given, USER)
-    without_tls = {"security_protocol": "SASL_PLAINTEXT"}
+    by_password = secured.by_password(given, USER)
+    certified = secured.by_certificate(given, USER)
+    no_login = {"security_protocol": None, "sasl_mechanism": None, "sasl_username": None}
+    no_certificate = {"ssl_certificate_location": None, "ssl_key_location": None}
     found = tried(
         {
-            "plaintext": changed(
-                right, security_protocol=None, sasl_mechanism=None, sasl_username=None
-            ),
-            "password without TLS": changed(right, **without_tls),
-            "other user": secured.by_password(given, USER + "-unknown"),
-            "wrong password": secured.by_password(given, PREFIX + "sdk", "guessed"),
-            "no TLS for certificates": changed(
-                secured.by_certificate(given, USER), security_protocol="PLAINTEXT"
-            ),
+            "plaintext": changed(by_password, **no_login),
+            "a password without TLS": changed(by_password, security_protocol="SASL_PLAINTEXT"),
+            "TLS without a login": changed(by_password, **no_login | {"security_protocol": "SSL"}),
+            "an unknown user": secured.by_password(given, USER + "-unknown"),
+            "a wrong password": secured.by_password(given, PREFIX + "sdk", "guessed"),
+            "plaintext for certificates": changed(certified, security_protocol="PLAINTEXT"),
+            "no certificate": changed(certified, **no_certificate),
+            "an expired certificate": secured.by_certificate(given, USER, days=-1),
+            "another authority's": secured.by_certificate(given, USER, stranger),
+            "a name that is nobody's": secured.by_certificate(given, "sdk, O=nobody"),
         }
     )
     assert came_in(found) == []
-    for wrong in ("wrong password", "other user"):
+    for wrong in ("an unknown user", "a wrong password"):
         assert found[wrong]["librdkafka"] == "_AUTHENTICATION"
     assert "SaslAuthenticationFailed" in caplog.text
 
@@ -203,21 +206,6 @@ def test_a_broker_that_is_not_the_right_one_is_refused_and_told_nothing(
     assert expired.told == elsewhere.told == 0
     for reason in ("certificate has expired", "Hostname mismatch", "IP address mismatch"):
         assert reason in caplog.text
-
-
-def test_a_certificate_that_is_not_good_is_refused(
-    secured: Secured, given: Settings, stranger: Authority
-) -> None:
-    right = secured.by_certificate(given, USER)
-    found = tried(
-        {
-            "none": changed(right, ssl_certificate_location=None, ssl_key_location=None),
-            "expired": secured.by_certificate(given, USER, days=-1),
-            "of another authority": secured.by_certificate(given, USER, stranger),
-            "of a name that is nobody's": secured.by_certificate(given, "sdk, O=nobody"),
-        }
-    )
-    assert came_in(found) == []
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
