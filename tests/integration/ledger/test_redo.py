@@ -1,4 +1,4 @@
-"""What notes of a journal tell is done again to a restored ledger, and only that (S3, S5, S19-S21)."""
+"""What a journal tells is done again to a restored ledger, and only that (S3, S5, S19 to S21)."""
 
 from pathlib import Path
 from typing import Any
