@@ -17,6 +17,7 @@ from lethe.local.process import Process
 from privacy.durations import DAY_MS
 from streams.shared import now
 from streams.status import _offsets
+from streams.wiring import CLOSE_SECONDS
 from tests.chaos.faults import Fault
 from tests.chaos.stack import ChaosError, Stack, wait
 
@@ -24,6 +25,8 @@ LIBRARY: Final = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/lib
 READ_SECONDS: Final = 1  # how often a process looks for what its clock is to say
 
 STEPS: Final = ("+1h", "-1h", "+1d", "-1d")
+
+CLOSER: Final = "entrance"  # which worker closes days
 
 # What each worker of WORKERS reads, and from where.
 READS: Final = {
@@ -102,6 +105,8 @@ def _works(stack: Stack, worker: Process) -> None:
 
     before = place()
     wait(lambda: place() > before, f"{worker.name} to go on")
+    if worker.name == CLOSER:
+        time.sleep(2 * CLOSE_SECONDS)  # a day that looks over is closed by then
     with stack.house() as house:
         ((last,),) = house.query("SELECT toUInt32(max(day)) FROM periods")
     if last >= now() // DAY_MS:
