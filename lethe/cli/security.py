@@ -1,6 +1,7 @@
 """``lethe security``: who attacks, what a log would raise, and what an address is called (S8)."""
 
 import json
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -99,7 +100,9 @@ def try_(
 
 @command.command()
 def token(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="IPv4 or IPv6.")],
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS|-", help="IPv4 or IPv6; -: read from standard input.")
+    ],
 ) -> None:
     """Print what alerts call an address: one token for each salt that still exists.
 
@@ -113,6 +116,8 @@ def token(
     from sinks.salts import ADDRESSES, Salts
     from streams.settings import load
 
+    if address == "-":  # then no history of a shell and no list of processes has it
+        address = sys.stdin.readline().strip()
     with errors_told("security"):
         salts = Salts.under(load().data_dir, ADDRESSES)
         kept = salts.kept()

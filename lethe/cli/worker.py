@@ -17,14 +17,15 @@ def worker(
     """Run the lanes and agents until Ctrl-C or SIGTERM, which finish the batch in hand.
 
     Parts: anonymise, anonymise-raw, load (lanes), close (publishes days that are over), agents
-    (dead letters), gauges (metrics of what waits). With a policy also: consent (changes into the
-    ledger), route (events to the topics of ad providers), deliver (sends them), settle (lets
-    withdrawals be effective; wanted on every host with deliver). With services in it: cases (forms
-    and service events), closures (whole groups, cases in due time), delete (shreds what is over),
-    receipts (of holders outside), overdue (alerts). With [rights]: requests (what people ask),
-    rights (plans it and does it), visitor-facts (in ClickHouse). With [profiles]: profiles,
-    profiles-upkeep. Several workers share the partitions. Metrics, health and readiness:
-    http://127.0.0.1:9464/metrics, /healthz, /readyz (settings metrics_host, metrics_port).
+    (dead letters), security (alerts of attacks), gauges (metrics of what waits). With a policy
+    also: consent (changes into the ledger), route (events to the topics of ad providers), deliver
+    (sends them), settle (lets withdrawals be effective; wanted on every host with deliver). With
+    services in it: cases (forms and service events), closures (whole groups, cases in due time),
+    delete (shreds what is over), receipts (of holders outside), overdue (alerts). With [rights]:
+    requests (what people ask), rights (plans it and does it), visitor-facts (in ClickHouse). With
+    [profiles]: profiles, profiles-upkeep. Several workers share the partitions. Metrics, health and
+    readiness: http://127.0.0.1:9464/metrics, /healthz, /readyz (settings metrics_host,
+    metrics_port).
 
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """
