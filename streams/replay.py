@@ -21,6 +21,8 @@ from streams.agents.dead_letters import Letter
 from streams.cases import EVENTS, SUBMISSIONS
 from streams.cases.reading import read_event, read_submission
 from streams.lanes.batch import Batch
+from streams.lanes.load import loadable
+from streams.lanes.readable import read
 from streams.lanes.rules import Rules
 from streams.lanes.steps import REQUIREMENTS, put_place, require_short_address
 from streams.shared import Shared, now
@@ -123,7 +125,7 @@ class Replay:
         judges: dict[str, Judge] = {
             TRACKING: lambda message: _tracking(known, message, short=True),
             f"{TRACKING}-raw": lambda message: _tracking(known, message, short=False),
-            "tracking-anonymised": lambda message: _decodes("anonymised_event", message),
+            "tracking-anonymised": lambda message: _first(loadable([message]).rejects),
             "subject-requests": lambda message: _decodes("subject_request", message),
             SUBMISSIONS: lambda message: _reject(read_submission(message, services, now())),
             EVENTS: lambda message: _reject(read_event(message, services)),
@@ -139,11 +141,11 @@ def _reject(read: object) -> Reject | None:
 
 
 def _decodes(record: str, message: Message) -> Reject | None:
-    try:
-        decode(record, message.value())
-    except WireError as error:
-        return Reject(Reason(error.fault), "decode")
-    return None
+    return _reject(read(record, message.value(), "decode"))
+
+
+def _first(rejects: Sequence[tuple[object, Reject]]) -> Reject | None:
+    return rejects[0][1] if rejects else None
 
 
 def _tracking(known: Rules, message: Message, *, short: bool) -> Reject | None:

@@ -8,9 +8,9 @@ from confluent_kafka import Message
 from privacy.lifecycle import LIFE_CYCLES, ServiceEvent
 from privacy.outcome import Reason, Reject
 from privacy.policy import Service
-from schemas.codec import WireError, decode
 from sinks.ledger.cases import Case
 from streams.cases.records import milliseconds, text_of
+from streams.lanes.readable import read
 
 STEP = "read"
 
@@ -28,10 +28,9 @@ class Event:
 
 def read_submission(message: Message, services: Mapping[str, Service], at: int) -> Case | Reject:
     """Read a form submission as the case it begins, at ``at``; Reject when it cannot be one."""
-    try:
-        form = decode("form_submission", message.value())
-    except WireError as error:
-        return Reject(Reason(error.fault), STEP)
+    form = read("form_submission", message.value(), STEP)
+    if isinstance(form, Reject):
+        return form
     service = services.get(form["service"])
     if service is None:
         return Reject(Reason.UNKNOWN_SERVICE, STEP, ("service",))
@@ -55,10 +54,9 @@ def read_submission(message: Message, services: Mapping[str, Service], at: int) 
 
 def read_event(message: Message, services: Mapping[str, Service]) -> Event | Reject:
     """Read a service event; Reject when it cannot be one, or is of neither a case nor a group."""
-    try:
-        event = decode("service_event", message.value())
-    except WireError as error:
-        return Reject(Reason(error.fault), STEP)
+    event = read("service_event", message.value(), STEP)
+    if isinstance(event, Reject):
+        return event
     service = services.get(event["service"])
     if service is None:
         return Reject(Reason.UNKNOWN_SERVICE, STEP, ("service",))

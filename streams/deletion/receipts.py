@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from privacy.certificate import Outcome as Erasure
 from privacy.certificate import Receipt
 from privacy.outcome import Reason, Reject
-from schemas.codec import WireError, decode
 from sinks.kafka import BatchProducer
 from sinks.ledger import deletion, demands, outbox
 from sinks.ledger.cases import Deletion
@@ -21,6 +20,7 @@ from sinks.ledger.demands import Demand, Kind
 from sinks.ledger.ledger import Ledger
 from streams.deletion.certify import Certifier
 from streams.lanes.ledgered import LedgeredLane, Outcome
+from streams.lanes.readable import read
 from streams.lanes.rejects import dead_letter
 
 
@@ -111,10 +111,9 @@ class ReceiptsLane:
 
 def _read(message: Message, holder: str) -> Said | Reject:
     """Return what ``holder``, whose topic it is, says; Reject: another's receipt, or none."""
-    try:
-        content = decode("deletion_receipt", message.value())
-    except WireError as error:
-        return Reject(Reason(error.fault), "read")
+    content = read("deletion_receipt", message.value(), "read")
+    if isinstance(content, Reject):
+        return content
     if content["holder"] != holder:
         return Reject(Reason.WRONG_HOLDER, "read", ("holder",))
     at = int(content["at"].timestamp() * 1000)

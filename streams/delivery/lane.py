@@ -9,8 +9,7 @@ import structlog
 from confluent_kafka import Consumer, TopicPartition
 
 from privacy.ads import AdEvent
-from privacy.outcome import Reason, Reject
-from schemas.codec import WireError, decode
+from privacy.outcome import Reject
 from sinks.ads.contract import Connector
 from sinks.kafka import BatchProducer, commit, poll
 from sinks.ledger.ledger import LedgerError
@@ -23,6 +22,7 @@ from streams.delivery.parcels import Item
 from streams.delivery.polls import Polls
 from streams.egress import Egress
 from streams.lanes.batch import Source
+from streams.lanes.readable import read
 from streams.lanes.rejects import dead_letter
 
 WAIT_SECONDS = 0.1
@@ -183,10 +183,9 @@ class DeliverLane:
                 await asyncio.sleep(WAIT_SECONDS)
 
     def _item(self, message: Source) -> Item | None:
-        try:
-            event = read_event(message.value())
-        except WireError as error:
-            self._letter(message, Reject(Reason(error.fault), "decode"))
+        event = read_event(message.value())
+        if isinstance(event, Reject):
+            self._letter(message, event)
             return None
         return Item(Entry(event, message.partition()), message, message.timestamp()[1])
 
@@ -205,9 +204,11 @@ class DeliverLane:
         self._assigned = tuple(each for each in self._assigned if each not in gone)
 
 
-def read_event(value: bytes | None) -> AdEvent:
-    """Return what a provider's topic carries. Raise WireError."""
-    event = decode("ad_event", value)
+def read_event(value: bytes | None) -> AdEvent | Reject:
+    """Return what a provider's topic carries; Reject when it cannot be read."""
+    event = read("ad_event", value, "decode")
+    if isinstance(event, Reject):
+        return event
     return AdEvent(
         event_id=event["event_id"],
         site=event["site"],

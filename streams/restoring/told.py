@@ -5,7 +5,7 @@ claimed as if that had died with it: what a provider cannot tell from a second s
 again, and uncertain.
 """
 
-from schemas.codec import WireError
+from privacy.outcome import Reject
 from sinks.ledger import deliveries, reached
 from sinks.places import Places
 from streams.delivery.book import Entry
@@ -30,9 +30,8 @@ def remember(shared: Shared, places: Places, manifest: Manifest) -> int:
             partition = place[1]
             some: list[tuple[Entry, bool]] = []
             for message in places.read(place, max(then.get(str(partition), 0), low), high):
-                try:
-                    event = read_event(message.value())
-                except WireError:
+                event = read_event(message.value())
+                if isinstance(event, Reject):
                     continue  # the lane refuses it
                 some.append((Entry(event, partition), message.offset() >= done.get(place, 0)))
             for start in range(0, len(some), AT_ONCE):

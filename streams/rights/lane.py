@@ -23,7 +23,6 @@ from privacy.policy import RIGHTS, Policy
 from privacy.rights.deadline import MOST_MONTHS, deadline
 from privacy.rights.plan import RefusalReason, refuse
 from privacy.rights.request import Right
-from schemas.codec import WireError, decode
 from sinks.kafka import BatchProducer
 from sinks.keys.vault import Vault
 from sinks.ledger import holds, keys, outbox, requests
@@ -32,6 +31,7 @@ from sinks.ledger.requests import Request, State
 from streams.cases.records import milliseconds
 from streams.ids import made_id
 from streams.lanes.ledgered import LedgeredLane, Outcome
+from streams.lanes.readable import read
 from streams.lanes.rejects import dead_letter
 from streams.rights.letters import Letters
 from streams.rights.plans import keep
@@ -89,10 +89,9 @@ class RequestsLane:
         return [self._outcome(each, self._said(connection, each)) for each in messages]
 
     def _said(self, connection: Connection, message: Message) -> Said:
-        try:
-            said = decode("subject_request", message.value())
-        except WireError as error:
-            return Reject(Reason(error.fault), "read")
+        said = read("subject_request", message.value(), "read")
+        if isinstance(said, Reject):
+            return said
         return self._does[said["kind"]](connection, said)
 
     def _outcome(self, message: Message, said: Said) -> Outcome:
