@@ -10,7 +10,7 @@ command = typer.Typer(help="Restore the ledger from a backup; nobody erased sinc
 
 @command.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="What lethe backup wrote.", exists=True)],
+    file: Annotated[Path, typer.Argument(help="What lethe backup wrote.")],
     *,
     journal: Annotated[
         list[Path] | None,
