@@ -19,11 +19,14 @@ from sinks.ledger.cases import Case
 from sinks.ledger.ledger import Ledger
 from streams.cases.reading import Event, read_event, read_submission
 from streams.cases.transitions import Transitions
+from streams.cases.unread import Unread
 from streams.cases.work import Said, Work
 from streams.lanes.ledgered import LedgeredLane, Outcome
 from streams.lanes.rejects import dead_letter
 
-PATIENCE_MS = 60_000  # for a submission that an event overtook; its key may be one nobody used
+# For a submission that an event overtook; after that it waits as long as there are unread ones. The
+# key may be one nobody used.
+PATIENCE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class CasesLane:
         self._policy = policy
         self._transitions = transitions
         self._clock = clock
+        self._unread = Unread(consumer, topics.submissions)
         self._lane = LedgeredLane(
             self.name,
             [topics.submissions, topics.events],
@@ -80,14 +84,16 @@ class CasesLane:
         submissions = [each for each in messages if each.topic() == self._topics.submissions]
         events = [each for each in messages if each.topic() == self._topics.events]
         since = self._clock() - PATIENCE_MS
-        keys = {_key(each) for each in events if each.timestamp()[1] > since}
+        keys = {_key(each) for each in events}
         coming = cases.coming(connection, keys - {_key(each) for each in submissions})
         ready = submissions
         stopped: set[int] = set()
         for each in events:
-            if _key(each) in coming:
+            if each.partition() in stopped:
+                continue
+            if _key(each) in coming and (each.timestamp()[1] > since or self._unread.before(each)):
                 stopped.add(each.partition())
-            if each.partition() not in stopped:
+            else:
                 ready.append(each)
         return ready
 

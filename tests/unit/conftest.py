@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -86,6 +87,12 @@ class Consumer:
             for each in partitions
             for place in [(each.topic, each.partition)]
         ]
+
+    def list_topics(self, topic: str, **_: Any) -> Any:
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=[0])})
+
+    def get_watermark_offsets(self, place: TopicPartition, **_: Any) -> tuple[int, int]:
+        return 0, len(self._broker.logs[place.topic])
 
     def offsets_for_times(self, wanted: Sequence[TopicPartition], **_: Any) -> list[TopicPartition]:
         found = []

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -245,6 +246,30 @@ def test_an_event_that_overtook_its_submission_waits_for_it(desk: Desk) -> None:
     assert not desk.refused()
     desk.submit("c-1", "samples", key=False)
     desk.run()
+    assert desk.states() == {"c-1": "ended"}
+
+
+def test_an_event_waits_for_long_while_submissions_are_unread(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an outage: an event that is old by then would be refused, and its case kept."""
+    desk.submit("c-1", "samples")
+    desk.report("delivered", "samples", "c-1")
+    desk.now += 10 * lane.PATIENCE_MS
+    member = type(desk.broker.consumer(lambda: None))
+    real, turns = member.consume, count()
+
+    def events_first(self: Any, most: int, wait: float) -> list[Any]:
+        topics = self._topics
+        if next(turns) < 4:
+            self._topics = ["service-events"]
+        found = real(self, most, wait)
+        self._topics = topics
+        return found
+
+    monkeypatch.setattr(member, "consume", events_first)
+    desk.run()
+    assert desk.refused() == []
     assert desk.states() == {"c-1": "ended"}
 
 
