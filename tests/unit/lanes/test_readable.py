@@ -63,8 +63,8 @@ def test_every_reader_of_the_ledger_s_lanes_refuses_it() -> None:
         "further": None,
     }  # fmt: skip
     receipt = {
-        "receipt_id": "r", "deletion_id": "d\0", "case_id": "c", "holder": "crm", "outcome": "done", "at": AT,
-        "content": None,
+        "receipt_id": "r", "deletion_id": "d\0", "case_id": "c", "holder": "crm",
+        "outcome": "done", "at": AT, "content": None,
     }  # fmt: skip
     ad = {
         "event_id": "e\0", "site": "shop.example", "cookie_id": "c", "occurred_at": AT,
