@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from confluent_kafka import TopicPartition
@@ -112,6 +113,16 @@ class Consumer:
         if not found:
             self._idle()
         return found
+
+    def committed(self, places: Sequence[TopicPartition], **_: Any) -> list[TopicPartition]:
+        return [TopicPartition(each.topic, 0, self._broker.committed[each.topic])
+                for each in places]  # fmt: skip
+
+    def list_topics(self, topic: str, **_: Any) -> Any:
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=[0])})
+
+    def get_watermark_offsets(self, place: TopicPartition, **_: Any) -> tuple[int, int]:
+        return 0, len(self._broker.logs[place.topic])
 
     def seek(self, to: TopicPartition) -> None:
         self._at[to.topic] = to.offset
