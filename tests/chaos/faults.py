@@ -19,7 +19,8 @@ class Fault:
     ``inject`` breaks it, waits until traffic has met it (``Stack.meet``), heals it, and returns a
     note for the table, empty if there is nothing to say. It need not wait until all has recovered:
     the next fault may come before. ``needs`` are the names of what the ground has to offer. ``ci``
-    and ``nightly`` are how often it is injected under either plan.
+    and ``nightly`` are how often it is injected under either plan. ``alongside``: it takes its
+    time, and what comes next does not wait for it.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Fault:
     needs: frozenset[str] = frozenset()
     ci: int = 1
     nightly: int = 10
+    alongside: bool = False
 
 
 def kill(process: Process) -> None:
@@ -123,7 +125,7 @@ FAULTS: Sequence[Fault] = (
     Fault("broker stopped", stop_broker, ci=1, nightly=10),
     Fault("ClickHouse killed", kill_clickhouse, ci=5, nightly=100),
     Fault("worker paused 0.1 s", pause(0.1), ci=6, nightly=100),
-    Fault("worker paused > lease", pause(2 * LEASE_SECONDS), ci=2, nightly=50),
-    Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=2, nightly=50),
-    Fault("rebalance storm of 30 s", storm(30), ci=1, nightly=30),
+    Fault("worker paused > lease", pause(2 * LEASE_SECONDS), ci=2, nightly=50, alongside=True),
+    Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=2, nightly=50, alongside=True),
+    Fault("rebalance storm of 30 s", storm(30), ci=1, nightly=30, alongside=True),
 )

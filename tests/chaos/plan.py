@@ -8,6 +8,7 @@ when it is checked: what was reported is not run again.
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -106,6 +107,8 @@ class Slice:
         self, ground: Ground, folder: Path, standins: StandIns, seed: str, tell: Tell
     ) -> None:
         self.episodes: list[Episode] = []
+        self._beside = ThreadPoolExecutor(1)
+        self._going_on: Future[None] | None = None
         self._ground = ground
         self._folder = folder
         self._standins = standins
@@ -129,7 +132,8 @@ class Slice:
                 for fault in waiting:
                     if self.episodes and time.monotonic() > deadline:
                         break
-                    self._inject(fault, stack, chance)
+                    self._begin(fault, stack, chance)
+                self._wait_for_what_goes_on()
             acked.close()
             self._owed = Owed(lines(file))
             self._tell("no more traffic: all has to be read and done within a minute")
@@ -148,11 +152,26 @@ class Slice:
               for name, times in sorted(self._moods.items())),
         ]  # fmt: skip
 
-    def _inject(self, fault: Fault, stack: Stack, chance: Random) -> None:
-        began, started = time.time_ns() // 1_000_000, time.monotonic()
+    def _begin(self, fault: Fault, stack: Stack, chance: Random) -> None:
+        """Inject a fault; one that takes its time goes on alongside what comes next."""
+        number = len(self.episodes)
+        self.episodes.append(Episode(fault.name, time.time_ns() // 1_000_000))
+        if not fault.alongside:
+            self._inject(number, fault, stack, chance)
+            return
+        self._wait_for_what_goes_on()
+        its_own = Random(f"{self._seed}|{number}")
+        self._going_on = self._beside.submit(self._inject, number, fault, stack, its_own)
+
+    def _wait_for_what_goes_on(self) -> None:
+        if self._going_on is not None:
+            self._going_on.result()
+
+    def _inject(self, number: int, fault: Fault, stack: Stack, chance: Random) -> None:
+        started = time.monotonic()
         note = fault.inject(stack, chance)
-        self.episodes.append(Episode(fault.name, began, note))
-        self._tell(f"{len(self.episodes)}: {fault.name}, {time.monotonic() - started:.1f} s {note}")
+        self.episodes[number] = self.episodes[number]._replace(note=note)
+        self._tell(f"{number + 1}: {fault.name}, {time.monotonic() - started:.1f} s {note}")
 
 
 @contextmanager

@@ -204,19 +204,17 @@ def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
     logs, crm = stack.folder / "logs", stack.folder / "crm.db"
     people: Any = _People(stack.company.marks[0])
     everywhere = [stack.folder, *_topics(stack), *stack.ground.folders[1:]]
-    addresses: Any = Needles(ADDRESSES)
-    words = search(everywhere, people)
+    hits = search(everywhere, people).hits
     ended = [owed.forms[each] for each in owed.ended if each in owed.forms]
     gone = {_token(each.email) for each in ended}
     allowed = {
-        hit for hit in words.hits
-        if hit[0].startswith(str(crm)) and people.tokens[hit[2]] not in gone
+        hit for hit in hits
+        if hit[0].startswith(str(crm)) and people.words[hit[2]] not in {*ADDRESSES, *gone}
     }  # fmt: skip
     world.blind = not allowed and bool(owed.forms.keys() - owed.ended.keys())
     keys = [b64decode(key) for each in ended for key in each.wrapped]
     world.found = [
-        *(f"what a form said in {_name(hit)}" for hit in words.hits - allowed),
-        *(f"an address in {_name(hit)}" for hit in search(everywhere, addresses).hits),
+        *(f"{people.words[hit[2]]} in {_name(hit)}" for hit in hits - allowed),
         *(f"a deleted case's key in {path.name}"
           for path, content in _contents(stack.settings.data_dir.glob("ledger*"))
           for key in keys if key in content),
@@ -224,7 +222,7 @@ def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
     world.logged = [
         f"somebody in {path.name}"
         for path, content in _contents(logs.iterdir())
-        for _ in [*COOKIES.findall(content), *addresses.found_in(content)]
+        for _ in [*COOKIES.findall(content), *people.found_in(content)]
     ]
 
 
@@ -237,21 +235,23 @@ def _is_time(recorded_at: int, effective_at: int | None) -> bool:
 
 
 class _People:
-    """Finds what people filled in, by the mark that every field bears."""
+    """Finds addresses of visitors, and what people filled in, by the mark that each field bears."""
 
     def __init__(self, mark: str) -> None:
-        self.tokens: list[bytes] = []
-        self._numbers: dict[bytes, int] = {}
+        self._addresses = Needles(ADDRESSES)
+        self.words = list(self._addresses.addresses)
+        self._numbers: dict[str, int] = {}
         self._pattern = re.compile(re.escape(mark.encode()) + rb"([0-9a-f]{8})")
 
     def found_in(self, data: bytes) -> set[int]:
-        return {self._number(each) for each in self._pattern.findall(data)}
+        marks = {self._number(each.decode()) for each in self._pattern.findall(data)}
+        return marks | self._addresses.found_in(data)
 
-    def _number(self, token: bytes) -> int:
-        if token not in self._numbers:
-            self._numbers[token] = len(self.tokens)
-            self.tokens.append(token)
-        return self._numbers[token]
+    def _number(self, word: str) -> int:
+        if word not in self._numbers:
+            self._numbers[word] = len(self.words)
+            self.words.append(word)
+        return self._numbers[word]
 
 
 def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
@@ -266,8 +266,8 @@ def _name(hit: tuple[str, str, int]) -> str:
     return f"{Path(path).name}, {how}"
 
 
-def _token(email: str) -> bytes:
-    return email.partition("@")[0][-8:].encode()
+def _token(email: str) -> str:
+    return email.partition("@")[0][-8:]
 
 
 def _topics(stack: Stack) -> Sequence[Path]:
