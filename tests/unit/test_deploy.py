@@ -9,6 +9,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from lethe.cli import COMMANDS
+from sinks.clickhouse.roles import USERS
 from sinks.clickhouse.server import config_xml
 from streams.settings import Settings, load
 
@@ -58,7 +59,14 @@ def test_keys_of_departments_are_with_those_alone_that_need_them(compose: dict[s
         "keys-init",
         "collector",
         "keys",
+        "worker",  # opens the cases of who asks for access to them
     }
+
+
+def test_every_user_of_clickhouse_has_a_password(compose: dict[str, Any]) -> None:
+    wanted = {f"clickhouse-{user}" for user in USERS}
+    assert compose["secrets"].keys() == wanted
+    assert {each["source"] for each in compose["services"]["worker"]["secrets"]} == wanted
 
 
 def test_the_image_is_built_from_what_is_there() -> None:
