@@ -13,7 +13,7 @@ class Broken:
     """An input that a parser did neither read nor refuse."""
 
     parser: str
-    seed: int
+    seed: object
     number: int
     made: Any
     error: Exception
@@ -25,7 +25,7 @@ class Broken:
         )
 
 
-def try_parser(name: str, count: int, seed: int) -> Iterator[Broken]:
+def try_parser(name: str, count: int, seed: object) -> Iterator[Broken]:
     """Yield what broke a parser, of ``count`` inputs."""
     parser, inputs = PARSERS[name], Inputs(f"{seed}|{name}")
     for number in range(count):

@@ -56,7 +56,7 @@ def test_bad_records_are_bad_in_every_way() -> None:
 
 def test_a_broken_parser_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = PARSERS["log-line"].__class__(lambda _: 1 // 0, PARSERS["log-line"].make)
-    monkeypatch.setitem(PARSERS, "log-line", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(PARSERS, "log-line", broken)
     found = list(try_parser("log-line", 3, seed=1))
     assert [type(each) for each in found] == [Broken] * 3
     assert "ZeroDivisionError" in str(found[0])
