@@ -4,7 +4,7 @@ VENV := .venv
 AUDIT := .venv-audit
 LOCKS := deploy/locks
 
-.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation sbom audit bench-load soak
+.PHONY: demo test check kills bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation sbom audit bench-load soak
 
 setup: $(VENV)/ready
 
@@ -21,7 +21,7 @@ demo: setup
 test: check
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
-	$(MAKE) chaos
+	$(MAKE) kills
 
 mutation: setup
 	$(VENV)/bin/python -m tests.mutation
@@ -30,10 +30,12 @@ mutation: setup
 CHAOS := .lethe/chaos
 BREAK := LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos
 
-chaos: SEED := $(or $(SEED),$(shell date +%s))
-chaos: setup
+chaos kills: SEED := $(or $(SEED),20261124)
+kills: setup
 	rm -rf $(CHAOS)/ci && mkdir -p $(CHAOS)/ci
 	LETHE_CHAOS_RESULTS=$(CHAOS)/ci/tests.jsonl LETHE_CHAOS_SEED=$(SEED) $(BREAK)
+
+chaos: kills
 	$(VENV)/bin/python -m tests.chaos run --plan ci --seed $(SEED) --results $(CHAOS)/ci/rig.jsonl
 	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/ci/*.jsonl
 
