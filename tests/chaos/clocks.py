@@ -1,17 +1,17 @@
-"""Clocks that are wrong, or step back: of one process, by libfaketime.
+"""Clocks that are wrong, or step: the time of day as one process reads it.
 
-Only what tells the time of day is changed; clocks that nobody sets (``CLOCK_MONOTONIC``,
-``CLOCK_BOOTTIME``) go on, as when a clock of a machine is set.
+It is changed within Python (``skew/sitecustomize.py``), where all that Lethe decides by a clock is
+decided. A library that is put before the system's own, libfaketime, has librdkafka wait for as long
+as the clock is off: no machine does so when its clock is set.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
-
-import libfaketime
 
 from lethe.local.process import Process
 from privacy.durations import DAY_MS
@@ -21,10 +21,11 @@ from streams.wiring import CLOSE_SECONDS
 from tests.chaos.faults import Fault
 from tests.chaos.stack import ChaosError, Stack, wait
 
-LIBRARY: Final = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
-READ_SECONDS: Final = 1  # how often a process looks for what its clock is to say
+SKEW: Final = Path(__file__).with_name("skew")
+READ_SECONDS: Final = 1.0  # more than it takes until a process looks for what its clock is to say
 
-STEPS: Final = ("+1h", "-1h", "+1d", "-1d")
+HOUR: Final = 3_600  # seconds
+STEPS: Final = (HOUR, -HOUR, 24 * HOUR, -24 * HOUR)
 
 CLOSER: Final = "entrance"  # which worker closes days
 
@@ -39,27 +40,24 @@ READS: Final = {
 
 
 @contextmanager
-def wrong(process: Process, step: str) -> Iterator[Callable[[str], None]]:
-    """Start a process anew with a clock that is ``step`` off, until the block ends.
+def wrong(process: Process, seconds: int) -> Iterator[Callable[[int], None]]:
+    """Start a process anew with a clock that is so far ahead, until the block ends.
 
-    ``step`` is as libfaketime has it: ``+1h``, ``-1d``. Gives what sets it while it runs.
+    Gives what sets it while it runs.
     """
     file = process.log.with_name(f"{process.name}.clock")
     before = process.environment
 
-    def set_(step: str) -> None:
+    def set_(seconds: int) -> None:
         draft = file.with_suffix(".new")
-        draft.write_text(f"{step}\n")
+        draft.write_text(f"{seconds}")
         draft.replace(file)
 
-    set_(step)
+    set_(seconds)
     process.environment = {
-        **(before or {}),
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_CACHE_DURATION": str(READ_SECONDS),
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
+        **(os.environ if before is None else before),
+        "PYTHONPATH": str(SKEW),
+        "LETHE_CHAOS_CLOCK": str(file),
     }
     try:
         _again(process)
@@ -83,11 +81,11 @@ def is_wrong(stack: Stack, random: Random) -> str:
     with wrong(worker, step) as set_:
         wait(lambda: _begun(worker) > begun, f"{worker.name} to begin")
         _works(stack, worker)
-        set_(step.translate({ord("+"): "-", ord("-"): "+"}))
-        time.sleep(2 * READ_SECONDS)
+        set_(-step)
+        time.sleep(READ_SECONDS)
         _works(stack, worker)
     stack.flow()
-    return f"{worker.name} {step}"
+    return f"{worker.name} by {step / HOUR:+g} h"
 
 
 def _begun(worker: Process) -> int:
