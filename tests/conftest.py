@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
+import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -41,6 +42,7 @@ def _logs_of_its_own() -> Iterator[None]:
     root = logging.getLogger()
     before, level = set(root.handlers), root.level
     yield
+    structlog.reset_defaults()  # or what others log goes to a standard error that is gone
     for handler in set(root.handlers) - before:
         if type(handler).__module__ == "streams.logging":
             root.removeHandler(handler)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -15,14 +14,6 @@ from sinks.ledger.consents import ConsentChange, record
 from sinks.ledger.ledger import Ledger
 from streams.settings import load
 from streams.shared import ledger_url
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Forget where a command sent its logs: to a standard error that is gone after it."""
-    yield
-    structlog.reset_defaults()
-
 
 Lethe = Callable[..., Result]
 Change = Callable[..., None]

@@ -14,7 +14,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from privacy.pseudonym import address_token
 from schemas.codec import decode
 from sinks.publish import MemoryPublisher
-from sinks.salts import ADDRESSES, Salts
+from sinks.salts import ADDRESSES, Salts, SaltsUnavailableError
 from streams.accesses import Accesses
 from streams.collector import guard
 from streams.collector.app import Collector
@@ -90,11 +90,14 @@ def told(answer: str) -> float:
 
 
 async def test_without_salts_everybody_passes_and_it_is_said(
-    entrance: Entrance, client: TestClient[Any, Any], tmp_path: Path
+    entrance: Entrance, client: TestClient[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def away(_: Salts) -> list[Any]:
+        raise SaltsUnavailableError("away")
+
     entrance.blocked.put(entrance.token(), NOW + 1_000)
     entrance.blocked.known = True
-    (tmp_path / "keys" / "salts.db").write_bytes(b"no database at all" * 100)
+    monkeypatch.setattr(Salts, "kept", away)
     unjudged = told("unjudged")
     assert (await client.get("/v1/guard", headers=VISITOR)).status == 204
     assert told("unjudged") == unjudged + 1
