@@ -36,6 +36,14 @@ def stand_in_line(connection: Connection, reader: str) -> None:
     _take(connection, reader, reader, 0, -1)
 
 
+def handled(connection: Connection, reader: str, topic: str, partition: int) -> int:
+    """Return the last offset that a reader has handled of a partition; -1: none.
+
+    Others that handle messages of it wait for the end of the transaction.
+    """
+    return _take(connection, reader, topic, partition, -1)
+
+
 def mark(connection: Connection, what: str, name: str, number: int) -> None:
     """Keep a mark of the whole ledger among the positions, once: what it is of, and a number."""
     new = insert(connection, positions).values(reader=what, topic=name, partition=0, offset=number)

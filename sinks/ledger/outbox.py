@@ -6,6 +6,7 @@ reads a partition sends what came of it, so that the order is kept.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
@@ -48,18 +49,7 @@ def put_all(
     connection: Connection, reader: str, came: Iterable[tuple[Position, Iterable[Message]]]
 ) -> None:
     """Keep what came of each of several inputs, in one statement."""
-    rows = [
-        {
-            "reader": reader,
-            **source._asdict(),
-            "number": number,
-            "target": message.target,
-            "key": message.key,
-            "value": message.value,
-        }
-        for source, messages in came
-        for number, message in enumerate(messages)
-    ]
+    rows = [row for source, messages in came for row in _rows(reader, source, messages)]
     if rows:
         connection.execute(insert(outbox), rows)
 
@@ -114,20 +104,58 @@ def pending(
     ]
 
 
-def sent(connection: Connection, messages: Sequence[Pending]) -> None:
-    """Forget messages that the broker has acknowledged."""
-    if messages:
-        connection.execute(
-            delete(outbox).where(*(column == bindparam(f"_{column.name}") for column in _KEY)),
-            [
-                {
-                    "_reader": each.reader,
-                    **{f"_{name}": value for name, value in each.source._asdict().items()},
-                    "_number": each.number,
-                }
-                for each in messages
-            ],
-        )
+def sent(connection: Connection, messages: Sequence[Pending]) -> bool:
+    """Forget messages that the broker has acknowledged.
+
+    Tell whether they were there still. If not, somebody else has sent some of them meanwhile, and
+    perhaps what came later: what was sent here now lies behind that.
+    """
+    if not messages:
+        return True
+    done = connection.execute(
+        delete(outbox).where(*(column == bindparam(f"_{column.name}") for column in _KEY)),
+        [
+            {
+                "_reader": each.reader,
+                **{f"_{name}": value for name, value in each.source._asdict().items()},
+                "_number": each.number,
+            }
+            for each in messages
+        ],
+    )
+    return done.rowcount == len(messages)
 
 
+def put_behind(
+    connection: Connection, reader: str, topic: str, partition: int, messages: Iterable[Message]
+) -> None:
+    """Keep messages behind all that came of what a reader has handled of a partition.
+
+    What comes of later messages of it is sent after them.
+    """
+    at = inbox.handled(connection, reader, topic, partition)
+    of_it = outbox.c.reader == reader, outbox.c.topic == topic, outbox.c.partition == partition
+    last = connection.scalar(select(func.max(outbox.c.number)).where(*of_it, outbox.c.offset == at))
+    first = BEHIND if last is None else max(last + 1, BEHIND)
+    if rows := _rows(reader, Position(topic, partition, at), messages, first):
+        connection.execute(insert(outbox), rows)
+
+
+def _rows(
+    reader: str, source: Position, messages: Iterable[Message], first: int = 0
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "reader": reader,
+            **source._asdict(),
+            "number": number,
+            "target": message.target,
+            "key": message.key,
+            "value": message.value,
+        }
+        for number, message in enumerate(messages, first)
+    ]
+
+
+BEHIND = 1_000_000  # the number of the first message behind those of an input
 _KEY = tuple(outbox.primary_key)

@@ -68,6 +68,7 @@ class CasesLane:
             consumer=consumer,
             producer=producer,
             ready=self._ready,
+            again=transitions.again,
         )
 
     def run(self, stop: threading.Event) -> None:

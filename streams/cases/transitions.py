@@ -106,6 +106,22 @@ class Transitions:
         deletion = self._deletion(now, service, event or "", cause_id) if ended else None
         return Change(now, messages, deletion)
 
+    def again(self, connection: Connection, late: Sequence[Message]) -> Sequence[Message]:
+        """Say what stands of cases of which departments were told too late what did before."""
+        theirs = {self._topic_of(f"cases-{each}") for each in self._policy.departments}
+        places = {(each.target, each.key): None for each in late if each.target in theirs}
+        known = cases.locked(connection, {key.decode() for _, key in places})
+        stands = {
+            (message.target, message.key): message
+            for case in known.values()
+            for message in self._told(case, self._policy.services[case.service])
+        }
+        # Of what is over and not gone yet, its deletion has the last word.
+        over = {each.case_id.encode() for each in known.values() if each.state is CaseState.ENDED}
+        return [
+            stands.get(place, Message(*place, None)) for place in places if place[1] not in over
+        ]
+
     def _told(self, case: Case, service: Service) -> Iterator[Message]:
         for department in service.departments:
             yield Message(

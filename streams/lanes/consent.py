@@ -47,8 +47,9 @@ class ConsentLane:
         self._ads = ads
         self._profiles = profiles
         self._lane = LedgeredLane(
-            self.name, [topic], ledger, self._take, consumer=consumer, producer=producer
-        )
+            self.name, [topic], ledger, self._take,
+            consumer=consumer, producer=producer, again=_again,
+        )  # fmt: skip
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while the ledger is away, wait for it."""
@@ -115,7 +116,18 @@ class ConsentLane:
             self._profiles.erase(connection, visitors)
 
     def _said(self, visitor: bytes, lies: Position, state: Consent) -> Outcome:
-        return Outcome([outbox.Message(self._target, visitor, _state(visitor, state, lies))])
+        return Outcome([outbox.Message(self._target, visitor, _state(visitor, state, lies.offset))])
+
+
+def _again(connection: Connection, late: Sequence[outbox.Message]) -> list[outbox.Message]:
+    """Say what is in force of visitors of whom an older state was sent behind a newer one."""
+    said = []
+    for target, visitor in {(each.target, each.key): None for each in late}:
+        site, _, cookie_id = visitor.decode(errors="replace").partition("|")
+        state = consents.standing(connection, site, cookie_id)
+        value = _state(visitor, state, state.epoch - 1) if state.epoch else None
+        said.append(outbox.Message(target, visitor, value))
+    return said
 
 
 def _read(message: Message, lies: Position) -> ConsentChange | None:
@@ -140,7 +152,7 @@ def _read(message: Message, lies: Position) -> ConsentChange | None:
     )
 
 
-def _state(visitor: bytes, state: Consent, lies: Position) -> bytes:
+def _state(visitor: bytes, state: Consent, offset: int) -> bytes:
     site, _, cookie_id = visitor.decode(errors="replace").partition("|")
     return encode(
         "consent_state",
@@ -148,7 +160,7 @@ def _state(visitor: bytes, state: Consent, lies: Position) -> bytes:
             "site": site,
             "cookie_id": cookie_id,
             "epoch": state.epoch,
-            "offset": lies.offset,
+            "offset": offset,
             "standings": {
                 purpose: {
                     "decision": each.decision.value,

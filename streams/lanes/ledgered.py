@@ -43,6 +43,15 @@ Ready = Callable[[Connection, Sequence[Message]], Sequence[Message]]
 """Return those that can be handled now; of each partition the first ones. The rest comes again."""
 
 
+Again = Callable[[Connection, Sequence[outbox.Message]], Sequence[outbox.Message]]
+"""Return what stands now of what messages said that were sent too late."""
+
+
+def nothing(_: Connection, __: Sequence[outbox.Message]) -> Sequence[outbox.Message]:
+    """Have nothing to say again: order is no matter."""
+    return ()
+
+
 def all_of_them(_: Connection, messages: Sequence[Message]) -> Sequence[Message]:
     """Wait for nothing."""
     return messages
@@ -61,13 +70,18 @@ class LedgeredLane:
         consumer: Consumer,
         producer: BatchProducer,
         ready: Ready = all_of_them,
+        again: Again = nothing,
     ) -> None:
-        """Read ``topics``; ``name`` is the reader's, in the ledger and among the metrics."""
+        """Read ``topics``; ``name`` is the reader's, in the ledger and among the metrics.
+
+        ``again``: see ``publish``.
+        """
         self.name = name
         self._topics = topics
         self._ledger = ledger
         self._effects = take
         self._ready = ready
+        self._again = again
         self._consumer = consumer
         self._producer = producer
         self._taken_over: set[tuple[str, int]] = set()
@@ -104,7 +118,7 @@ class LedgeredLane:
             ready = self._ready(connection, messages)
             rejects = self._take(connection, ready)
         for place in sorted(places):
-            publish(self._ledger, self._producer, self.name, *place)
+            publish(self._ledger, self._producer, self.name, *place, again=self._again)
             self._taken_over.discard(place)
         if len(ready) < len(messages):
             put_back(self._consumer, _without(messages, ready))
@@ -130,9 +144,19 @@ class LedgeredLane:
 
 
 def publish(
-    ledger: Ledger, producer: BatchProducer, reader: str, topic: str, partition: int
+    ledger: Ledger,
+    producer: BatchProducer,
+    reader: str,
+    topic: str,
+    partition: int,
+    *,
+    again: Again = nothing,
 ) -> None:
-    """Send what came of a partition, in order, also what an earlier life left."""
+    """Send what came of a partition, in order, also what an earlier life left.
+
+    Whoever is stopped for long may send what others have sent meanwhile, behind what came later. It
+    shows when it is done, and what stands by then is said ``again``.
+    """
     while True:
         with ledger.reading() as connection:
             waiting = outbox.pending(connection, reader, topic, partition, AT_ONCE)
@@ -147,7 +171,9 @@ def publish(
             )
         producer.stored()
         with ledger.transaction() as connection:
-            outbox.sent(connection, waiting)
+            if not outbox.sent(connection, waiting):
+                said = again(connection, [each.message for each in waiting])
+                outbox.put_behind(connection, reader, topic, partition, said)
 
 
 def _without(messages: Sequence[Message], others: Sequence[Message]) -> Sequence[Message]:

@@ -2,7 +2,7 @@ from contextlib import suppress
 
 from sinks.ledger.inbox import Position, first
 from sinks.ledger.ledger import Ledger
-from sinks.ledger.outbox import Message, Pending, pending, put, sent
+from sinks.ledger.outbox import Message, Pending, pending, put, put_behind, sent
 
 STATE = Message("consent-state", b"shop|v-1", b"\x00\xff state")
 TOMBSTONE = Message("consent-state", b"shop|v-2", None)
@@ -78,3 +78,22 @@ def test_an_effect_that_fails_leaves_no_message_and_no_position(ledger: Ledger) 
 def test_nobody_s_key_shows(ledger: Ledger) -> None:
     handle(ledger, AT, STATE)
     assert "v-1" not in repr(waiting(ledger))
+
+
+def test_who_sends_what_another_has_sent_is_told(ledger: Ledger) -> None:
+    handle(ledger, AT, STATE, TOMBSTONE, STATE)
+    before = waiting(ledger)
+    with ledger.transaction() as connection:
+        assert sent(connection, before[:1])
+        assert not sent(connection, before)
+        assert sent(connection, [])
+    assert waiting(ledger) == []
+
+
+def test_what_is_put_behind_comes_before_what_comes_of_later_messages(ledger: Ledger) -> None:
+    handle(ledger, AT, STATE)
+    for again in (TOMBSTONE, STATE):
+        with ledger.transaction() as connection:
+            put_behind(connection, "c", AT.topic, AT.partition, [again])
+    handle(ledger, AT._replace(offset=11), TOMBSTONE)
+    assert [each.message for each in waiting(ledger)] == [STATE, TOMBSTONE, STATE, TOMBSTONE]
