@@ -60,7 +60,9 @@ TOPICS: Mapping[str, str] = {
     "access-log": "access",
     "dead-letters": "dead_letter",
 }
-DENIED = "consent-changes"  # there, what cannot be read is a no to everything, and no dead letter
+# There, what cannot be read, or is of another visitor than it says, is a no to everything of who it
+# is filed under, and no dead letter.
+DENIED = "consent-changes"
 
 ROUTES: Mapping[str, Any] = {
     "/v1/events": EVENT,
@@ -85,7 +87,7 @@ class Sent:
 
     bad: dict[str, str] = field(default_factory=dict)  # place: the reason of its dead letter
     odd: set[str] = field(default_factory=set)  # places of what can be read and means nothing
-    denied: set[str] = field(default_factory=set)  # visitors whose change cannot be read
+    denied: set[str] = field(default_factory=set)  # visitors who said no to everything by that
     events: set[str] = field(default_factory=set)  # acknowledged ids
     cases: set[str] = field(default_factory=set)
     answers: Counter[int] = field(default_factory=Counter)  # statuses of bodies, by the answer
@@ -167,10 +169,10 @@ class Fuzz:
                     failed.append(str(error))
                     return
                 place = f"{message.topic()}:{message.partition()}:{message.offset()}"
-                if reason is None:
-                    self.sent.odd.add(place)
-                elif topic == DENIED:
+                if topic == DENIED:
                     self.sent.denied.add(visitor)
+                elif reason is None:
+                    self.sent.odd.add(place)
                 else:
                     self.sent.bad[place] = reason
 
@@ -196,12 +198,14 @@ class Fuzz:
             rejects = dict(
                 wait(lambda: self._rejects(house), "dead letters to be counted", HEALTHY_SECONDS)
             )
+        purposes = stack.company.policy.purposes.keys()
         with stack.ledger.reading() as connection:
             cases = set(connection.scalars(select(tables.cases.c.case_id)))
             no = {
                 row.visitor
                 for row in connection.execute(select(tables.consents))
-                if {each["decision"] for each in row.standings.values()} <= {"refused", "objected"}
+                if purposes <= row.standings.keys()
+                and {row.standings[each]["decision"] for each in purposes} == {"withdrawn"}
             }
         letters = {place: rejects.get(place) for place in sent.bad}
         return {
