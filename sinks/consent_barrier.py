@@ -16,7 +16,7 @@ from privacy.consent import Change, Consent, Decision, Standing, epoch_of
 from privacy.standings import Standings
 from privacy.tracking import key
 from schemas.codec import WireError, decode
-from sinks.kafka import consumer
+from sinks.kafka import consumer, partitions
 
 STATE = "consent-state"
 CHANGES = "consent-changes"
@@ -112,7 +112,7 @@ class Consents:
         source = self._consumer = consumer(self._bootstrap, self._group, self._options)
         self._asking = consumer(self._bootstrap, self._group, self._options)
         standings = Standings(self._purposes)
-        applied = self._recorded(self._partitions(source, self._state))
+        applied = self._recorded(partitions(source, self._state))
         source.assign([TopicPartition(self._state, each, OFFSET_BEGINNING) for each in applied])
         ends = self._ends(self._state, applied)
         position = {each: low for each, (low, _) in ends.items()}
@@ -140,7 +140,7 @@ class Consents:
         source.assign([TopicPartition(self._changes, *item) for item in self._next.items()])
         self._standings = standings
 
-    def _recorded(self, partitions: Sequence[int]) -> dict[int, int]:
+    def _recorded(self, numbers: Sequence[int]) -> dict[int, int]:
         """Return by partition the last change of which all states are sent, -1 for none.
 
         The lane commits a change once its state is sent. What the states say of themselves is not
@@ -150,7 +150,7 @@ class Consents:
         """
         lane = consumer(self._bootstrap, self._recorder, self._options)
         try:
-            places = [TopicPartition(self._changes, each) for each in partitions]
+            places = [TopicPartition(self._changes, each) for each in numbers]
             return {
                 each.partition: max(each.offset, 0) - 1
                 for each in lane.committed(places, timeout=10)
@@ -186,19 +186,12 @@ class Consents:
             Change(change["change_id"], change["purpose"], Decision(change["decision"]), epoch),
         )
 
-    @staticmethod
-    def _partitions(source: Consumer, topic: str) -> Sequence[int]:
-        found = source.list_topics(topic, timeout=10).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return list(found.partitions)
-
-    def _ends(self, topic: str, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+    def _ends(self, topic: str, numbers: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         asking = self._asking
         assert asking is not None  # noqa: S101 - made with the consumer
         return {
             each: asking.get_watermark_offsets(TopicPartition(topic, each), timeout=2.0)
-            for each in partitions
+            for each in numbers
         }
 
 

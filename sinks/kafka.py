@@ -59,6 +59,14 @@ def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer
     )
 
 
+def partitions(source: Consumer, topic: str, seconds: float = 10.0) -> list[int]:
+    """Return a topic's partitions. Raise KafkaException: there is none, or nobody says."""
+    found = source.list_topics(topic, timeout=seconds).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return list(found.partitions)
+
+
 def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
     """Return up to ``most`` messages, waiting at most ``seconds``; raise on a broker's error."""
     messages: list[Message] = source.consume(most, seconds)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from sinks.kafka import consumer, poll
+from sinks.kafka import consumer, partitions, poll
 
 Place = tuple[str, int]
 """A topic, and one of its partitions."""
@@ -79,16 +79,18 @@ class Places:
         finally:
             client.close()
 
+    def kept(self, topic: str, since: Mapping[int, int] | None = None) -> Iterator[Message]:
+        """Yield all that is kept on a topic now; ``since``: by partition, from an offset on."""
+        for place, (low, high) in self.ends([topic]).items():
+            yield from self.read(place, max((since or {}).get(place[1], 0), low), high)
+
     def _client(self, group: str) -> Consumer:
         return consumer(self._bootstrap, group, self._options)
 
 
 def _partitions(client: Consumer, topics: Sequence[str]) -> Iterator[Place]:
     for topic in topics:
-        found = client.list_topics(topic, timeout=_SECONDS).topics[topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        yield from ((topic, each) for each in found.partitions)
+        yield from ((topic, each) for each in partitions(client, topic, _SECONDS))
 
 
 def answers(bootstrap: str, options: Mapping[str, str], seconds: float = 2.0) -> bool:

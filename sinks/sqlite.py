@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 BUSY_SECONDS = 5  # how long another connection may keep the file to itself
@@ -10,9 +11,20 @@ READERS_SECONDS = 1  # for those who read old pages to end; those who write wait
 
 
 def make_private(file: Path) -> None:
-    """Create the file for its owner alone; SQLite's other files take over its mode."""
+    """Create the file for its owner alone; SQLite's other files take over its mode.
+
+    One that is there is not opened: closing it would drop the locks of whoever has it open in this
+    process (sqlite.org/howtocorrupt.html, 2.2), and others take the log away from under them.
+    """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def remove(file: Path) -> None:
+    """Remove a database that nobody has open, with whatever SQLite has put beside it."""
+    for each in ("", "-wal", "-shm", "-journal"):
+        file.with_name(file.name + each).unlink(missing_ok=True)
 
 
 def set_up(connection: sqlite3.Connection, _: object) -> None:

@@ -45,7 +45,7 @@ class Accesses:
         """
         salt = self.salts.current(now)
         token = None if address is None else address_token(salt, address)
-        page = clean_page(path, frozenset()) or UNREADABLE
+        page = page_of(path)
         record = {
             "id": access_id(salt, request_id),
             "at": at,
@@ -61,3 +61,8 @@ class Accesses:
     def close(self) -> None:
         """Let go of the salts."""
         self.salts.close()
+
+
+def page_of(path: str) -> str:
+    """Return which page was asked for, cleaned as pages are, without any parameter."""
+    return clean_page(path, frozenset()) or UNREADABLE

@@ -61,16 +61,15 @@ class Replay:
     ) -> Iterator[Letter]:
         """Yield dead letters that are kept, each message's last; times in ms since 1970."""
         found: dict[str, Letter] = {}
-        for place, (low, high) in self._places.ends([self._prefix + LETTERS]).items():
-            for message in self._places.read(place, low, high):
-                try:
-                    letter: dict[str, Any] = decode("dead_letter", message.value())
-                except WireError:
-                    continue
-                at = int(letter["at"].timestamp() * 1000)
-                fits = reason in {None, letter["reason"]}
-                if fits and processor in {None, letter["processor"]} and at >= since:
-                    found[letter["id"]] = {**letter, "at": at}
+        for message in self._places.kept(self._prefix + LETTERS):
+            try:
+                letter: dict[str, Any] = decode("dead_letter", message.value())
+            except WireError:
+                continue
+            at = int(letter["at"].timestamp() * 1000)
+            fits = reason in {None, letter["reason"]}
+            if fits and processor in {None, letter["processor"]} and at >= since:
+                found[letter["id"]] = {**letter, "at": at}
         yield from found.values()
 
     def replay(self, letters: Collection[Letter], producer: BatchProducer) -> Replayed:

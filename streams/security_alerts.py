@@ -1,12 +1,11 @@
 """The topic of alerts of attacks, read from its beginning (S8)."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from schemas.codec import WireError, decode
-from sinks.kafka import consumer
+from sinks.kafka import consumer, partitions
 from streams import kafka_login
 from streams.settings import Settings
 
@@ -20,11 +19,14 @@ def open_alerts(settings: Settings) -> Consumer:
     kafka, topic = settings.kafka, settings.topic(ALERTS)
     source = consumer(kafka.bootstrap, kafka.prefix + GROUP, kafka_login.options(settings))
     try:
-        partitions = _partitions(source, topic)
+        places = [
+            TopicPartition(topic, each, OFFSET_BEGINNING)
+            for each in partitions(source, topic, ANSWER_SECONDS)
+        ]
     except KafkaException:
         source.close()
         raise
-    source.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
+    source.assign(places)
     return source
 
 
@@ -35,14 +37,6 @@ def all_read(source: Consumer) -> bool:
         if max(place.offset, low) < high:
             return False
     return True
-
-
-def _partitions(source: Consumer, topic: str) -> Iterable[int]:
-    found = source.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    partitions: Iterable[int] = found.partitions
-    return partitions
 
 
 def read_alert(value: bytes | None) -> dict[str, Any] | None:

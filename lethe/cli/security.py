@@ -139,8 +139,7 @@ def _accesses(source: Any, site: str) -> "Iterator[Access]":
     from privacy.contract import Problem
     from privacy.pseudonym import Salt, address_token
     from privacy.tracking import problems
-    from privacy.urls import clean_page
-    from streams.accesses import UNREADABLE
+    from streams.accesses import page_of
 
     salt, now = Salt(secrets.token_bytes(32)), time.time_ns() // 1_000_000
     for each in source.candidates():
@@ -152,25 +151,20 @@ def _accesses(source: Any, site: str) -> "Iterator[Access]":
             site,
             None if event["ip"] is None else address_token(salt, event["ip"]),
             each.answered.method,
-            clean_page(event["page"], frozenset()) or UNREADABLE,
+            page_of(event["page"]),
             each.answered.status,
         )
 
 
 def _alerts(settings: "Settings", *, follow: bool) -> "Iterator[Row]":
     from sinks.kafka import poll
-    from streams.security_alerts import open_alerts, read_alert
+    from streams.security_alerts import all_read, open_alerts, read_alert
 
     source = open_alerts(settings)
     try:
         seen: set[str] = set()
-        ends = {
-            each.partition: source.get_watermark_offsets(each)[1] for each in source.assignment()
-        }
-        while follow or any(ends.values()):
+        while follow or not all_read(source):
             for message in poll(source, 1_000, 0.2):
-                if message.offset() + 1 >= ends.get(message.partition(), 0):
-                    ends[message.partition()] = 0
                 alert = read_alert(message.value())
                 if alert is not None and alert["id"] not in seen:
                     seen.add(alert["id"])

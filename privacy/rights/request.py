@@ -111,6 +111,32 @@ class Asked:
     answer: str = field(repr=False)
 
 
+def erasure(
+    ground: Ground,
+    answer: str,
+    language: str,
+    *,
+    email: str | None = None,
+    site: str | None = None,
+    cookie_id: str | None = None,
+) -> Asked:
+    """Return what asks for everything about somebody to be erased; ``answer`` is its token."""
+    return Asked(
+        right=Right.ERASURE,
+        ground=ground,
+        email=email,
+        site=site,
+        cookie_id=cookie_id,
+        language=language,
+        service=None,
+        purposes=(),
+        corrections={},
+        statement=None,
+        transfer_to=None,
+        answer=answer,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Some:
     """A list of some of a few words, each once."""

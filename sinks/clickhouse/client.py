@@ -138,6 +138,11 @@ class Client:
         statement = f"CREATE DATABASE IF NOT EXISTS {self.database}"
         self._retried(lambda: self._driver.execute(statement), inside=False)
 
+    def time(self) -> int:
+        """Return the time by the server's clock, in seconds since 1970."""
+        ((seconds,),) = self.query("SELECT toUnixTimestamp(now())")
+        return int(seconds)
+
     def query(
         self,
         statement: str,

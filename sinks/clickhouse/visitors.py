@@ -106,7 +106,7 @@ class ClickHouseFacts:
             self._note_taken(found)
             self._delete("facts", _THEIRS, {"who": found})
             self._note_taken(found)
-        return self._time()
+        return self._client.time()
 
     def hold(self, hold_id: str, who: Collection[Hashed]) -> None:
         """Move facts out of what is counted; see ``VisitorFacts``.
@@ -142,7 +142,7 @@ class ClickHouseFacts:
         """Delete held facts; see ``VisitorFacts``."""
         if hold_ids:
             self._delete("facts_held", "hold_id IN %(holds)s", {"holds": list(hold_ids)})
-        return self._time()
+        return self._client.time()
 
     def read(self, who: Collection[Hashed]) -> Sequence[Mapping[str, Any]]:
         """Return facts; see ``VisitorFacts``."""
@@ -207,7 +207,3 @@ class ClickHouseFacts:
             "KILL MUTATION WHERE database = currentDatabase()"
             " AND table IN ('facts', 'facts_held') AND is_done"
         )
-
-    def _time(self) -> int:
-        ((at,),) = self._client.query("SELECT toUnixTimestamp(now())")
-        return int(at)

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from sinks.disk import sync
+
 IDENTITY: Final = "journal.json"
 _NOTES: Final = "erasures"
 _PATTERN: Final = "????-??-??.jsonl"
@@ -73,7 +75,7 @@ class Journal:
         # A line that a full disk cut off ends before ours begins.
         _append(file, f"\n{lines}".encode())
         if fresh:
-            _sync(self.folder)
+            sync(self.folder)
         return identity
 
     def identity(self) -> Identity | None:
@@ -142,7 +144,7 @@ class Journal:
             pass
         finally:
             part.unlink(missing_ok=True)
-        _sync(self.folder)
+        sync(self.folder)
 
 
 def _append(file: Path, content: bytes) -> None:
@@ -150,14 +152,6 @@ def _append(file: Path, content: bytes) -> None:
     try:
         if os.write(handle, content) != len(content):
             raise OSError("the disk is full")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
         os.fsync(handle)
     finally:
         os.close(handle)

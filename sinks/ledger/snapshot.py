@@ -5,7 +5,6 @@ that sees one moment: a file of theirs can be restored into either database, and
 still knows its migrations, which a dump of the server's could not.
 """
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from sinks import sqlite
+from sinks.disk import sync
 from sinks.ledger import inbox
 from sinks.ledger.ledger import RESTORING, Ledger, LedgerFaultError
 from sinks.ledger.tables import METADATA
@@ -81,7 +81,7 @@ def put_file(file: Path, target: Path) -> None:
     for each in ("-wal", "-shm"):  # of the one it replaces
         target.with_name(target.name + each).unlink(missing_ok=True)
     file.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _require_free(connection: Connection) -> None:
@@ -117,16 +117,4 @@ def _one_file(file: Path) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
     finally:
         connection.close()
-    handle = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(file)

@@ -73,8 +73,7 @@ class Transitions:
     def erase(self, case: Case, request_id: str, at: int) -> Change:
         """Return the end of a case whose subject has it erased (S20; Art. 17 GDPR)."""
         ended = replace(case, state=CaseState.ENDED, changed_at=at, due_at=None)
-        service = self._policy.services[case.service]
-        return Change(ended, (), self._deletion(ended, service, ERASURE, request_id))
+        return Change(ended, (), self._deletion(ended, ERASURE, request_id))
 
     def told(self, case: Case) -> list[Message]:
         """Return what tells the departments of a case as it is, once more."""
@@ -103,7 +102,7 @@ class Transitions:
         if (kind := life_cycle.notices.get((event, state))) is not None:
             value = notice_record(now, kind, cause_id)
             messages.append(Message(self._topic_of("notices"), case.case_id.encode(), value))
-        deletion = self._deletion(now, service, event or "", cause_id) if ended else None
+        deletion = self._deletion(now, event or "", cause_id) if ended else None
         return Change(now, messages, deletion)
 
     def again(self, connection: Connection, late: Sequence[Message]) -> Sequence[Message]:
@@ -130,18 +129,29 @@ class Transitions:
                 case_record(case, department),
             )
 
-    def _deletion(self, case: Case, service: Service, cause: str, cause_id: str) -> Deletion:
-        return Deletion(
-            deletion_id=made_id("deletion", case.case_id),
-            case_id=case.case_id,
-            service=case.service,
-            departments=list(service.departments),
-            holders=list(self._policy.holders_of(case.service)),
-            cause=cause,
-            cause_id=cause_id,
-            requested_at=case.changed_at,
-            deadline=case.changed_at + service.deadline_hours * HOUR_MS,
-        )
+    def _deletion(self, case: Case, cause: str, cause_id: str) -> Deletion:
+        return deletion_of(
+            self._policy, case.case_id, case.service,
+            cause=cause, cause_id=cause_id, at=case.changed_at,
+        )  # fmt: skip
+
+
+def deletion_of(
+    policy: Policy, case_id: str, service: str, *, cause: str, cause_id: str, at: int
+) -> Deletion:
+    """Return the deletion of a case of a service, asked for ``at`` (ms since 1970)."""
+    rules = policy.services[service]
+    return Deletion(
+        deletion_id=made_id("deletion", case_id),
+        case_id=case_id,
+        service=service,
+        departments=list(rules.departments),
+        holders=list(policy.holders_of(service)),
+        cause=cause,
+        cause_id=cause_id,
+        requested_at=at,
+        deadline=at + rules.deadline_hours * HOUR_MS,
+    )
 
 
 def keep(connection: Connection, changes: Sequence[Change]) -> None:

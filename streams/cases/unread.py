@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from sinks.kafka import partitions
+
 ASK_SECONDS = 1.0  # for an answer; the ledger waits meanwhile
 AGAIN_SECONDS = 5.0  # after none came
 
@@ -51,10 +53,9 @@ class Unread:
 
     def _marks(self) -> Mapping[int, tuple[int, int]]:
         """Return the first offset of each partition of the submissions, and the next one."""
-        known = self._consumer.list_topics(self._topic, timeout=ASK_SECONDS).topics[self._topic]
         return {
             each: self._consumer.get_watermark_offsets(
                 TopicPartition(self._topic, each), timeout=ASK_SECONDS
             )
-            for each in known.partitions
+            for each in partitions(self._consumer, self._topic, ASK_SECONDS)
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from schemas.registry import topics_of
+from sinks import sqlite
 from sinks.ledger import inbox, snapshot
 from sinks.ledger.ledger import BACKUP, Ledger
 from sinks.ledger.migrate import FOLDER
@@ -47,8 +48,7 @@ def backup(shared: Shared, file: Path) -> Manifest:
         snapshot.take(shared.ledger, part)
         archive.write(file, manifest, part)
     finally:
-        for each in ("", "-wal", "-shm", "-journal"):
-            part.with_name(part.name + each).unlink(missing_ok=True)
+        sqlite.remove(part)
     with shared.ledger.transaction() as connection:
         inbox.unmark(connection, BACKUP)
         inbox.mark(connection, BACKUP, BACKUP, made_at)

@@ -7,18 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, Text, cast, select
 
 from privacy.consent import ERASURE, RESERVED, RESTRICTION, Decision
-from privacy.durations import HOUR_MS
 from privacy.links import answer_token
 from privacy.rights.deadline import deadline
-from privacy.rights.request import LANGUAGES, Asked, Ground, Right
+from privacy.rights.request import LANGUAGES, Ground, Right, erasure
 from schemas.codec import WireError, decode
 from sinks.keys.keks import Keks
 from sinks.keys.vault import Vault
 from sinks.ledger import cases, consents, redo, requests, tables
-from sinks.ledger.cases import Deletion
 from sinks.ledger.journal import of_visitor
 from sinks.ledger.requests import Request, State
 from sinks.places import Places
+from streams.cases.transitions import deletion_of
 from streams.ids import made_id
 from streams.shared import Shared, now
 from streams.subject_requests import OPERATOR, seal_asked
@@ -39,16 +38,15 @@ def end_cases(shared: Shared, places: Places) -> list[str]:
     told: dict[str, str] = {}  # service by case
     for department in policy.departments:
         topic = shared.settings.topic(f"cases-{department}")
-        for place, (low, high) in places.ends([topic]).items():
-            for message in places.read(place, low, high):
-                case_id = (message.key() or b"").decode(errors="replace")
-                if message.value() is None:
-                    told.pop(case_id, None)
-                    continue
-                try:
-                    told[case_id] = decode("case", message.value())["service"]
-                except WireError:
-                    continue
+        for message in places.kept(topic):
+            case_id = (message.key() or b"").decode(errors="replace")
+            if message.value() is None:
+                told.pop(case_id, None)
+                continue
+            try:
+                told[case_id] = decode("case", message.value())["service"]
+            except WireError:
+                continue
     ended: list[str] = []
     every = sorted(told)
     for start in range(0, len(every), _AT_ONCE):
@@ -56,7 +54,13 @@ def end_cases(shared: Shared, places: Places) -> list[str]:
         with shared.ledger.transaction() as connection:
             known = cases.locked(connection, some).keys() | cases.deleted(connection, some)
             gone = [each for each in some if each not in known and told[each] in policy.services]
-            redo.end(connection, [_deletion(shared, each, told[each], at) for each in gone])
+            redo.end(
+                connection,
+                [
+                    deletion_of(policy, each, told[each], cause=CAUSE, cause_id=each, at=at)
+                    for each in gone
+                ],
+            )
             ended += gone
     return ended
 
@@ -83,7 +87,10 @@ def erase_visitors(shared: Shared) -> int:
             since = consents.standing(connection, site, visitor).standings[ERASURE].since
             name = made_id("request", "restored", site, visitor, str(since))
             key = vault.make(connection, name, [policy.rights.department], at)
-            asked = _erasure(site, visitor, answer_token(key, name))
+            asked = erasure(
+                Ground.CONSENT_WITHDRAWN, answer_token(key, name), LANGUAGES[0],
+                site=site, cookie_id=visitor,
+            )  # fmt: skip
             sealed = seal_asked(asked, key, site=site, request_id=name)
             requests.add(
                 connection,
@@ -122,35 +129,3 @@ def _with(connection: Connection, right: str) -> list[consents.Visitor]:
         for row in rows
         if row.standings[right]["decision"] == Decision.GIVEN
     ]
-
-
-def _deletion(shared: Shared, case_id: str, name: str, at: int) -> Deletion:
-    service = shared.known_policy.services[name]
-    return Deletion(
-        deletion_id=made_id("deletion", case_id),
-        case_id=case_id,
-        service=name,
-        departments=list(service.departments),
-        holders=list(shared.known_policy.holders_of(name)),
-        cause=CAUSE,
-        cause_id=case_id,
-        requested_at=at,
-        deadline=at + service.deadline_hours * HOUR_MS,
-    )
-
-
-def _erasure(site: str, visitor: str, answer: str) -> Asked:
-    return Asked(
-        right=Right.ERASURE,
-        ground=Ground.CONSENT_WITHDRAWN,
-        email=None,
-        site=site,
-        cookie_id=visitor,
-        language=LANGUAGES[0],
-        service=None,
-        purposes=(),
-        corrections={},
-        statement=None,
-        transfer_to=None,
-        answer=answer,
-    )

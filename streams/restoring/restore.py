@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from schemas.codec import decode
 from schemas.registry import topics
+from sinks import sqlite
 from sinks.keys.keks import Keks, KeyStoreError, unwrap
 from sinks.ledger import cases, inbox, redo, snapshot
 from sinks.ledger import keys as wrapped_keys
@@ -117,8 +118,7 @@ class _Restore:
             self._tell("putting the ledger in its place")
             ledger = self._put(part)
         finally:
-            for each in ("", "-wal", "-shm", "-journal"):
-                part.with_name(part.name + each).unlink(missing_ok=True)
+            sqlite.remove(part)
         try:
             self._bring_up(Shared(self._settings, ledger), manifest, erasures, since)
         finally:
@@ -211,16 +211,15 @@ class _Restore:
 
     def _announced(self, manifest: Manifest) -> dict[str, Deletion]:
         """Return the deletions that the broker was told since, by case."""
-        topic = self._settings.topic(DELETIONS)
+        ends = manifest.ends.get(DELETIONS, {})
+        since = {int(partition): end for partition, end in ends.items()}
         found: dict[str, Deletion] = {}
-        for place, (low, high) in self._places.ends([topic]).items():
-            then = manifest.ends.get(DELETIONS, {}).get(str(place[1]), 0)
-            for message in self._places.read(place, max(then, low), high):
-                each = decode("deletion", message.value())
-                service = self._policy.services.get(each["service"])
-                departments = [] if service is None else list(service.departments)
-                content = {name: lost.milliseconds(value) for name, value in each.items()}
-                found[each["case_id"]] = Deletion(departments=departments, **content)
+        for message in self._places.kept(self._settings.topic(DELETIONS), since):
+            each = decode("deletion", message.value())
+            service = self._policy.services.get(each["service"])
+            departments = [] if service is None else list(service.departments)
+            content = {name: lost.milliseconds(value) for name, value in each.items()}
+            found[each["case_id"]] = Deletion(departments=departments, **content)
         return found
 
     def _require_keys(self, connection: Connection) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 
 from privacy.links import answer_token
 from privacy.policy import Policy
-from privacy.rights.request import Asked, Ground, Right
+from privacy.rights.request import Ground, erasure
 from privacy.subjects import subject_id
 from sinks.kafka import BatchProducer
 from sinks.keys.vault import Vault
@@ -70,7 +70,7 @@ class Desk:
                     subject = subject_id(subject_key, email)
                     name = made_id("request", SITE, subject, because)
                     key = vault.make(connection, name, [policy.rights.department], at)
-                    asked = _erasure(email, language, ground, answer_token(key, name))
+                    asked = erasure(ground, answer_token(key, name), language, email=email)
                     content = asked_record(
                         asked, key,
                         request_id=name, site=SITE, subject=subject, at=at, by=_by(because),
@@ -86,20 +86,3 @@ class Desk:
 
 def _by(because: str) -> str:
     return f"{OPERATOR}: {because}"
-
-
-def _erasure(email: str, language: str, ground: Ground, answer: str) -> Asked:
-    return Asked(
-        right=Right.ERASURE,
-        ground=ground,
-        email=email,
-        site=None,
-        cookie_id=None,
-        language=language,
-        service=None,
-        purposes=(),
-        corrections={},
-        statement=None,
-        transfer_to=None,
-        answer=answer,
-    )

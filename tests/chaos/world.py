@@ -4,7 +4,7 @@ import re
 import time
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from sinks.ledger.deliveries import OPEN, State
 from streams import shared
 from streams.ids import made_id
 from streams.lanes import route
+from tests.aside import aside, contents
 from tests.chaos.check import Called, Case, End, World
 from tests.chaos.owed import Owed
 from tests.chaos.stack import HEALTHY_SECONDS, Stack
@@ -202,26 +203,26 @@ def _look_at_dead_letters(stack: Stack, owed: Owed, world: World) -> None:
 def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
     """Search all that was written, of this company, for what must not be there."""
     logs, crm = stack.folder / "logs", stack.folder / "crm.db"
-    people: Any = _People(stack.company.marks[0])
     everywhere = [stack.folder, *_topics(stack), *stack.ground.folders[1:]]
-    hits = search(everywhere, people).hits
+    hits, words = aside(_found, everywhere, stack.company.marks[0])
     ended = [owed.forms[each] for each in owed.ended if each in owed.forms]
     gone = {_token(each.email) for each in ended}
     allowed = {
         hit for hit in hits
-        if hit[0].startswith(str(crm)) and people.words[hit[2]] not in {*ADDRESSES, *gone}
+        if hit[0].startswith(str(crm)) and words[hit[2]] not in {*ADDRESSES, *gone}
     }  # fmt: skip
     world.blind = not allowed and bool(owed.forms.keys() - owed.ended.keys())
     keys = [b64decode(key) for each in ended for key in each.wrapped]
     world.found = [
-        *(f"{people.words[hit[2]]} in {_name(hit)}" for hit in hits - allowed),
+        *(f"{words[hit[2]]} in {_name(hit)}" for hit in hits - allowed),
         *(f"a deleted case's key in {path.name}"
-          for path, content in _contents(stack.settings.data_dir.glob("ledger*"))
+          for path, content in contents(stack.settings.data_dir.glob("ledger*")).items()
           for key in keys if key in content),
     ]  # fmt: skip
+    people = _People(stack.company.marks[0])
     world.logged = [
         f"somebody in {path.name}"
-        for path, content in _contents(logs.iterdir())
+        for path, content in contents(logs.iterdir()).items()
         for _ in [*COOKIES.findall(content), *people.found_in(content)]
     ]
 
@@ -254,11 +255,10 @@ class _People:
         return self._numbers[word]
 
 
-def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
-    """Read files; what vanishes meanwhile is passed over."""
-    for path in paths:
-        with suppress(FileNotFoundError):
-            yield path, path.read_bytes()
+def _found(folders: Sequence[Path], mark: str) -> tuple[set[tuple[str, str, int]], list[str]]:
+    """Return where somebody with the mark is found, and who that is, by the hits' number."""
+    people: Any = _People(mark)
+    return search(folders, people).hits, people.words
 
 
 def _name(hit: tuple[str, str, int]) -> str:

@@ -8,11 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperGroup
 
 import lethe
-from lethe.cli import app
 from privacy.rights.plan import ARTICLES
 from privacy.rights.request import GROUNDS, Right, problems
 from schemas.registry import topics
@@ -21,6 +18,7 @@ from streams.collector import requests as entrance
 from streams.rights import lane, visitors
 from streams.rights.cases import IN_TIME_MS
 from streams.rights.transfer import FOLDER
+from tests.commands import known
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/rights.md").read_text()
@@ -47,16 +45,9 @@ def words(text: str) -> list[str]:
 
 @pytest.mark.parametrize("line", COMMANDS, ids=" ".join)
 def test_every_command_is_one(line: list[str], tmp_path: Path) -> None:
-    name, *rest = [str(tmp_path) if each.endswith(".csv") else each for each in line]
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    with group.make_context("lethe", ["--help"], resilient_parsing=True) as context:
-        found = group.get_command(context, name)
-        assert found is not None
-        if isinstance(found, TyperGroup) and rest and not rest[0].startswith("-"):
-            found = found.get_command(context, rest.pop(0))
-            assert found is not None
-        found.make_context(name, rest)  # its arguments are understood; nothing is run
+    words = [str(tmp_path) if each.endswith(".csv") else each for each in line]
+    with known(words) as (found, rest):
+        found.make_context(words[0], rest)  # its arguments are understood; nothing is run
 
 
 def test_every_right_and_ground_is_explained_and_no_other() -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from lethe.cli import app
@@ -21,6 +19,7 @@ from streams.restoring import archive
 from streams.restoring.restore import NEEDED
 from streams.settings import Settings
 from streams.shared import open_ledger
+from tests.commands import known
 
 DOCS = Path(__file__).parents[2] / "docs"
 POLICY = Path(__file__).parents[2] / "deploy/policy/reference.toml"
@@ -77,15 +76,7 @@ def test_every_command_runs(installed: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", sorted({*shown(), *mentioned()}))
 def test_every_command_is_one(line: str) -> None:
-    name, *rest = shlex.split(line)[1:]
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    with group.make_context("lethe", ["--help"], resilient_parsing=True) as context:
-        found = group.get_command(context, name)
-        assert found is not None
-        if isinstance(found, TyperGroup) and rest and not rest[0].startswith("-"):
-            found = found.get_command(context, rest.pop(0))
-            assert found is not None
+    with known(shlex.split(line)[1:]) as (found, rest):
         options = {option for each in found.params for option in each.opts}
         assert {each for each in rest if each.startswith("--")} <= options, line
 

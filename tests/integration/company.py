@@ -42,6 +42,7 @@ HOLDERS_WAIT_SECONDS = 0.01
 SITE, SITE_KEY = "shop.example", "demo-shop-key"
 LOOPS = ("cases", "closures", "delete", "receipts")
 COMMANDS = CliRunner()
+NOTICE = {"notice_id": "banner", "notice_version": "7"}
 
 
 class Message(NamedTuple):
@@ -211,6 +212,16 @@ class Company:
         status, answer = self.post(service, body)
         assert status == 202, answer
         return str(answer["case_id"])
+
+    def choose(self, visitor: str, decision: str, *purposes: str) -> int:
+        """Have a visitor choose; return the epoch of the last choice."""
+        changes = [
+            {"cookie_id": visitor, "purpose": each, "decision": decision, "how": "banner", **NOTICE}
+            for each in purposes
+        ]
+        status, answer = self.call("/v1/consent", {"changes": changes})
+        assert status == 202, answer
+        return int(answer["epochs"][purposes[-1]])
 
     def report(
         self, event: str, service: str, *, case: str | None = None, group: str | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ async def test_whoever_does_not_send_headers_in_time_is_hung_up_on(
     writer.close()
 
 
+async def served_again(port: int) -> None:
+    """Wait for a place: one becomes free as soon as the server has noticed."""
+    served = b""
+    while not served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ASKED)
+        with suppress(ConnectionError):
+            served = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
+
 async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "MOST_CONNECTIONS", 2)
     port = await start()
@@ -78,16 +90,7 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
     for _, writer in taken:
         writer.close()
         await writer.wait_closed()
-    while True:  # a place becomes free as soon as the server has noticed
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(ASKED)
-        try:
-            served = await asyncio.wait_for(reader.readline(), 5)
-        except ConnectionError:
-            served = b""
-        writer.close()
-        if served:
-            break
+    await served_again(port)
 
 
 async def ended(reason: str) -> float:
@@ -111,16 +114,7 @@ async def test_nobody_takes_all_connections(start: Start) -> None:
     assert await reader.readline() == b"HTTP/1.1 404 Not Found\r\n"
     writer.close()
     taken[0][1].close()
-    while True:  # its place is free as soon as the server has noticed
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(ASKED)
-        try:
-            served = await asyncio.wait_for(reader.readline(), 5)
-        except ConnectionError:
-            served = b""
-        writer.close()
-        if served:
-            break
+    await served_again(port)
     taken[1][1].close()
 
 

@@ -284,3 +284,20 @@ def test_every_connection_is_durable_and_overwrites_what_it_deletes(tmp_path: Pa
                 "secure_delete": 1,
                 "foreign_keys": 1,
             }
+
+
+def test_opening_it_once_more_leaves_the_locks_of_who_has_it_open(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = Ledger.open(url)
+    note(ledger)
+    Ledger.open(url).close()
+    other = (
+        "import sys; from sinks.ledger.ledger import Ledger\n"
+        "from sinks.ledger.inbox import Position, first\n"
+        "ledger = Ledger.open(sys.argv[1])\n"
+        "with ledger.transaction() as c: first(c, 'consent', [Position('later', 0, 1)])\n"
+        "ledger.close()\n"  # as the last one, if nobody holds a lock: it takes the log away
+    )
+    subprocess.run([sys.executable, "-c", other, url], check=True)
+    assert (tmp_path / "ledger.db-wal").exists()
+    assert not note(ledger, Position("later", 0, 1)), "what others wrote is seen"

@@ -17,7 +17,6 @@ from streams.shared import ledger_url, now
 from tests.integration.company import SITE, Company, until, watching
 
 PARTS = ("consent", "settle", "cases", "closures", "delete", "receipts", "requests", "rights")
-NOTICE = {"notice_id": "banner", "notice_version": "7"}
 
 
 class Loser(Company):
@@ -56,13 +55,7 @@ class Loser(Company):
 
     def choose(self, visitor: str, decision: str, *purposes: str) -> int:
         """Have a visitor choose, and wait until the ledger knows; return the last epoch."""
-        changes = [
-            {"cookie_id": visitor, "purpose": each, "decision": decision, "how": "banner", **NOTICE}
-            for each in purposes
-        ]
-        status, answer = self.call("/v1/consent", {"changes": changes})
-        assert status == 202, answer
-        epoch = int(answer["epochs"][purposes[-1]])
+        epoch = super().choose(visitor, decision, *purposes)
         until(lambda: self.standing(visitor).epoch >= epoch, "the consent lane")
         return epoch
 

@@ -9,6 +9,7 @@ import pytest
 
 from privacy.consent import ERASURE, RESTRICTION, Decision
 from sinks.ledger import deliveries, holds, reached, suppressed, unsubscribed
+from tests.aside import contents
 from tests.integration.company import SITE, until
 from tests.integration.restore.loser import Loser
 
@@ -36,7 +37,7 @@ class Story:
     link: str = ""
     waits: str = ""
     said: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[Path, bytes] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +183,5 @@ def _has(loser: Loser, visitor: str, right: str) -> bool:
     return standing is not None and standing.decision == Decision.GIVEN
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return {str(each): each.read_bytes() for each in found}
+def _files(folder: Path) -> dict[Path, bytes]:
+    return contents(Path(place, name) for place, _, names in os.walk(folder) for name in names)

@@ -31,7 +31,6 @@ PARTS = (
 ON_KAFKA = pytest.mark.skipif(
     os.environ.get("LETHE_TEST_BROKER", "embedded") == "embedded", reason="wants Apache Kafka"
 )
-NOTICE = {"notice_id": "banner", "notice_version": "7"}
 
 
 class Way(StrEnum):
@@ -132,16 +131,6 @@ class Office(Company):
         """Return the cookie id of somebody new, which bears a mark."""
         self._people += 1
         return f"{self.marks[0]}-{self._people}"
-
-    def choose(self, visitor: str, decision: str, *purposes: str) -> int:
-        """Have a visitor choose; return the epoch of the last choice."""
-        changes = [
-            {"cookie_id": visitor, "purpose": each, "decision": decision, "how": "banner", **NOTICE}
-            for each in purposes
-        ]
-        status, answer = self.call("/v1/consent", {"changes": changes})
-        assert status == 202, answer
-        return int(answer["epochs"][purposes[-1]])
 
     def visit(self, visitor: str, epoch: int | None = None, path: str = "/thanks") -> str:
         """Have a visitor see a page; return the event's id."""

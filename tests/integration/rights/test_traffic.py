@@ -17,12 +17,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import update
 
-from lethe.audit import search
 from lethe.local.engines import Engines
 from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
 from sinks.ledger import tables
 from streams.rights.visitors import LATE_MS
+from tests.aside import searched
 from tests.integration.company import until
 from tests.integration.rights.office import ON_KAFKA, Ask, Office, Way
 from tests.integration.topics import configure
@@ -170,7 +170,7 @@ def test_s20_nothing_is_found_of_who_was_erased_during_traffic(
     until(lambda: first in delivered(office), "the first visit at the provider")
     until(lambda: facts.of("facts", [first]), "the first visit to be loaded")
     office.crm.keep(known, office.sees_in("customer-care", known, "open").fields)
-    found = {Path(path).name for path, *_ in search(everywhere, marks).hits}
+    found = {Path(path).name for path, *_ in searched(everywhere, marks).hits}
     assert {"crm.db-wal", "ledger.db-wal"} & found, "it would be found"
     with person.going_on():
         before = len(person.cases)
@@ -192,8 +192,8 @@ def test_s20_nothing_is_found_of_who_was_erased_during_traffic(
     a_day_later(office, done.request_id)
     expire(office)
     until(
-        lambda: not search(everywhere, marks).hits,
-        lambda: f"all traces to go: {sorted(search(everywhere, marks).hits)}",
+        lambda: not searched(everywhere, marks).hits,
+        lambda: f"all traces to go: {sorted(searched(everywhere, marks).hits)}",
     )
 
 

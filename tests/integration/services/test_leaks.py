@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from lethe.audit import Findings, search
+from lethe.audit import Findings
 from lethe.local.engines import Engines
 from sinks.ledger import tables
+from tests.aside import searched
 from tests.integration.topics import configure
 from tests.words import Words, spellings
 
@@ -99,23 +100,23 @@ def test_s3_nothing_that_people_filled_in_is_on_any_disk(company: Any, engines: 
     case_ids = run_all(company, "words")
     ours = Words(kept_secret(company))
     # While they last: in clear with the holders outside alone, and what opens them in the ledger.
-    found = where(search(everywhere, marks))
+    found = where(searched(everywhere, marks))
     assert found
     assert found <= {"crm.db", "crm.db-wal"}
-    assert "ledger.db-wal" in where(search([company.folder], ours))
+    assert "ledger.db-wal" in where(searched([company.folder], ours))
 
     end_all(company, case_ids)
-    findings = search(everywhere, marks)
+    findings = searched(everywhere, marks)
     assert findings.hits == set()
     assert findings.files > 20
     assert any("record batch" in how for how in findings.opened), "Kafka's batches were opened"
-    assert search([company.folder], ours).hits == set()
+    assert searched([company.folder], ours).hits == set()
     assert kept_secret(company) == []
 
     planted = company.folder / "planted"
     planted.write_bytes(b"\x00" * 999 + company.marks[0].encode())
     try:
-        assert where(search([company.folder], marks)) == {"planted"}
+        assert where(searched([company.folder], marks)) == {"planted"}
     finally:
         planted.unlink()
 
@@ -139,7 +140,7 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
     submissions = company.settings.topic("form-submissions")
     data = engines.settings.data_dir / "kafka" / "data"
     broker = [each for topic in (*compacted, submissions) for each in data.glob(f"{topic}-?")]
-    partitions = {Path(path).parent.name for path, *_ in search(broker, copies).hits}
+    partitions = {Path(path).parent.name for path, *_ in searched(broker, copies).hits}
     assert {each.rpartition("-")[0] for each in partitions} == {*compacted, submissions}
     within = {"segment.ms": 1_000, "max.compaction.lag.ms": 1_000, "delete.retention.ms": 100}
     configure(
@@ -147,11 +148,11 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
         dict.fromkeys(compacted, within) | {submissions: {"segment.ms": 1_000, "retention.ms": 1}},
     )
     end_all(company, case_ids)
-    assert search(broker, copies).hits
+    assert searched(broker, copies).hits
     time.sleep(within["segment.ms"] / 1000)
     company.rest()
     company.work("an-hour-later")
     eventually(
-        lambda: not search(broker, copies).hits,
-        lambda: f"sealed copies to go: {sorted(search(broker, copies).hits)}",
+        lambda: not searched(broker, copies).hits,
+        lambda: f"sealed copies to go: {sorted(searched(broker, copies).hits)}",
     )

@@ -41,17 +41,12 @@ def asked(url: str, body: bytes | None = None, **headers: str) -> int:
         return 0
 
 
-class Visitors:
-    """Fill in a form again and again; whoever gets no answer sends the same once more."""
+class Restless:
+    """Does the same over and over, in a thread of its own, for as long as the block lasts."""
 
-    def __init__(self, company: Any) -> None:
-        self._company = company
-        self.key = OLD
-        self.sent: dict[str, str] = {}
-        """The address that each case was taken with."""
-        self.refused: set[int] = set()
+    def __init__(self, name: str) -> None:
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._send, name="visitors")
+        self._thread = threading.Thread(target=self._work, name=name)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,7 +56,23 @@ class Visitors:
         self._over.set()
         self._thread.join()
 
-    def _send(self) -> None:
+    def _work(self) -> None:
+        """Work until it is over."""
+        raise NotImplementedError
+
+
+class Visitors(Restless):
+    """Fill in a form again and again; whoever gets no answer sends the same once more."""
+
+    def __init__(self, company: Any) -> None:
+        self._company = company
+        self.key = OLD
+        self.sent: dict[str, str] = {}
+        """The address that each case was taken with."""
+        self.refused: set[int] = set()
+        super().__init__("visitors")
+
+    def _work(self) -> None:
         url = f"http://127.0.0.1:{self._company.settings.collector.port}/v1/forms/newsletter"
         while not self._over.is_set():
             fields = self._company.fill_in("newsletter")
@@ -86,7 +97,7 @@ class Visitors:
         return None
 
 
-class Department:
+class Department(Restless):
     """Asks for a case's key all the time; ``given`` is what it was given, each answer once."""
 
     def __init__(self, company: Any, case_id: str) -> None:
@@ -94,18 +105,9 @@ class Department:
         self.times = 0
         self._ask = partial(company.asks, "marketing", [case_id])
         self._case_id = case_id
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="marketing")
+        super().__init__("marketing")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         while not self._over.is_set():
             try:
                 self.given.add(self._ask()[self._case_id])

@@ -119,7 +119,7 @@ class Consumer:
                 for each in places]  # fmt: skip
 
     def list_topics(self, topic: str, **_: Any) -> Any:
-        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=[0])})
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=[0])})
 
     def get_watermark_offsets(self, place: TopicPartition, **_: Any) -> tuple[int, int]:
         return 0, len(self._broker.logs[place.topic])
