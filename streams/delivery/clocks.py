@@ -11,3 +11,35 @@ class Clocks:
     now: Callable[[], int]
     boottime: Callable[[], float]
     nonce: Callable[[], str]
+
+
+class Stored:
+    """What the broker's clock says at least: what it last stamped, and the time that passed since.
+
+    Our own may be wrong by a day. When it is ahead nothing has waited for long because of that, and
+    when it is behind nothing is from the future.
+    """
+
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
+        self._at_boot: int | None = None
+
+    def saw(self, stamped: int) -> None:
+        """Note when the broker stored a message; in milliseconds since 1970."""
+        at_boot = stamped - self._since_boot()
+        self._at_boot = at_boot if self._at_boot is None else max(self._at_boot, at_boot)
+
+    @property
+    def earliest(self) -> int:
+        """Return the time that it is at least."""
+        ours = self._clocks.now()
+        return ours if self._at_boot is None else min(ours, self._at_boot + self._since_boot())
+
+    @property
+    def latest(self) -> int:
+        """Return the time that it is by whichever clock is ahead."""
+        ours = self._clocks.now()
+        return ours if self._at_boot is None else max(ours, self._at_boot + self._since_boot())
+
+    def _since_boot(self) -> int:
+        return int(self._clocks.boottime() * 1000)

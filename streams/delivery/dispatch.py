@@ -30,7 +30,7 @@ from sinks.ledger.ledger import LedgerError
 from streams import metrics
 from streams.delivery.book import Book, Claim, Consents, Result
 from streams.delivery.circuit import Circuit
-from streams.delivery.clocks import Clocks
+from streams.delivery.clocks import Clocks, Stored
 from streams.delivery.gate import NOT_NOW, RENEW_SECONDS, Gate
 from streams.delivery.http import Attempt, Http, TooLateError
 from streams.delivery.judge import Judge
@@ -74,6 +74,7 @@ class Dispatcher:
         self._book = book
         self._http = http
         self._clocks = clocks
+        self._stored = Stored(clocks)
         self._judge = Judge(connector, clocks, letter)
         self._patience = patience_ms
         self._pace = Pace(connector.limits)
@@ -97,6 +98,9 @@ class Dispatcher:
         """
         items = list({item.event.event_id: item for item in reversed(items)}.values())[::-1]
         circuit = self._circuits[any(item.source is None for item in items)]
+        for item in items:
+            if item.source is not None:
+                self._stored.saw(item.came)
         try:
             good = await self._sift(await self._refuse(items))
             parcels = deque(pack(self._connector, good, self._clocks.now()))
@@ -122,7 +126,7 @@ class Dispatcher:
 
     async def _refuse(self, items: Sequence[Item]) -> list[Item]:
         """Settle what the provider would refuse; return the others."""
-        now = self._clocks.now()
+        now = self._stored.latest
         good, results = [], []
         for item in items:
             reason = self._connector.refusal(item.event, now)
@@ -284,7 +288,7 @@ class Dispatcher:
 
         Written down with ``results``. Removals wait in the ledger, for however long.
         """
-        oldest = self._clocks.now() - self._patience
+        oldest = self._stored.earliest - self._patience
         over: list[Result] = []
         for parcel in parcels:
             kept = [i for i in parcel.items if i.source is None or i.came >= oldest]

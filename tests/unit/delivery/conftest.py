@@ -120,6 +120,7 @@ class Rig:
     numbers: Iterator[int] = field(default_factory=count)
     boottime: Callable[[], float] = boottime
     message: Message = field(default_factory=Message)
+    ahead: int = 0  # milliseconds that the dispatcher's clock is ahead of all others
 
     def choose(self, visitor: str, decision: Decision, site: str = SITE) -> int:
         """Change a consent, also in the ledger; return the epoch."""
@@ -200,7 +201,7 @@ class Rig:
             self.choices,
             LedgerBook(self.ledger, connector.name, "ads", process, now),
             self.http,
-            clocks=Clocks(now, self.boottime, lambda: "nonce"),
+            clocks=Clocks(lambda: now() + self.ahead, self.boottime, lambda: "nonce"),
             partitions=lambda: (0,),
             letter=lambda _, reject: self.letters.append(reject),
             patience_ms=3_600_000,

@@ -224,7 +224,7 @@ async def test_nothing_is_sent_for_a_partition_that_went_away(rig: Rig) -> None:
     event = rig.event("a", rig.choices.change("a", Decision.GIVEN))
     dispatcher = rig.dispatcher()
     dispatcher._gate._partitions = lambda: (1,)
-    item = Item(Entry(event, 0), rig.message, 10**15)
+    item = Item(Entry(event, 0), rig.message, event.occurred_at)
     until = rig.boottime() + 0.1
     assert not await dispatcher.deliver([item], lambda: rig.boottime() > until)
     assert not rig.desk.calls
@@ -335,9 +335,19 @@ async def test_a_throttled_provider_is_left_alone_for_as_long_as_it_says(
 async def test_what_waited_too_long_is_given_up(rig: Rig) -> None:
     epoch = rig.choices.change("a", Decision.GIVEN)
     rig.desk.mood("meta").answers.extend([LATER] * 3)
-    await rig.deliver(rig.event("a", epoch), came=1_700_000_000_000)
-    assert not rig.desk.calls
-    assert rig.states() == {(State.DROPPED, Reason.PROVIDER_AWAY): 1}
+    sender, late = rig.dispatcher(), rig.event("a", epoch)
+    await rig.deliver(rig.event("a", epoch), dispatcher=sender)  # the broker's clock goes on too
+    before = len(rig.desk.calls)
+    await rig.deliver(late, dispatcher=sender, came=1_700_000_000_000)
+    assert len(rig.desk.calls) == before
+    assert rig.states()[State.DROPPED, Reason.PROVIDER_AWAY] == 1
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+async def test_a_clock_that_is_wrong_has_nothing_refused_or_given_up(rig: Rig, hours: int) -> None:
+    rig.ahead = hours * 3_600_000
+    await rig.deliver(rig.event("a", rig.choices.change("a", Decision.GIVEN)))
+    assert rig.states() == {(State.DELIVERED, ""): 1}
 
 
 async def test_a_stopped_provider_is_not_asked_until_somebody_had_time(
@@ -366,7 +376,7 @@ async def test_stopping_leaves_what_was_not_sent_to_be_sent(rig: Rig) -> None:
     event = rig.event("a", epoch)
     rig.desk.mood("meta").answers.append(LATER)
     dispatcher = rig.dispatcher(fresh(rig))
-    item = Item(Entry(event, 0), rig.message, 10**15)
+    item = Item(Entry(event, 0), rig.message, event.occurred_at)
     assert not await dispatcher.deliver([item], lambda: len(rig.desk.calls) > 0)
     assert rig.states() == {(State.RELEASED, ""): 1}
     await rig.deliver(event, dispatcher=rig.dispatcher(fresh(rig)))
