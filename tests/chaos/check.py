@@ -18,6 +18,7 @@ from tests.chaos.owed import Owed, Visit
 from tests.chaos.report import VIOLATIONS, Row
 
 SLACK_MS = 500  # for a stand-in to look at what has reached its socket
+SLOW_MS = 3_000  # for what was sent to reach it through a network that is in trouble
 FINAL = frozenset({"delivered", "refused", "uncertain", "dropped"})
 
 Path = tuple[str, ...]
@@ -69,6 +70,7 @@ class World:
     states: Mapping[str, Sequence[int]] = field(default_factory=dict)  # epochs told, in order
     ends: Sequence[End] = ()
     calls: Sequence[Called] = ()
+    slow: Sequence[tuple[int, int]] = ()  # from when to when the network was in trouble
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)  # by provider and event
     fates: Mapping[tuple[str, str], str] = field(default_factory=dict)  # likewise
     told_of: Mapping[str, str] = field(default_factory=dict)  # conversions' ids: their event
@@ -166,22 +168,30 @@ class _Consents:
     def may_be_member(self, visitor: str, at: int) -> bool:
         """Tell whether any consent of a visitor was not over at a time."""
         given = (e for e in self._changes.get(visitor, ()) if e.decision is Decision.GIVEN)
-        return any(at <= self.over_at(visitor, each.epoch) + SLACK_MS for each in given)
+        return any(at <= self.over_at(visitor, each.epoch) for each in given)
+
+
+def _sent_at(call: Called, world: World) -> int:
+    """Return when a call began at the latest, of which is known when it arrived."""
+    slow = any(began <= call.began <= ended + SLOW_MS for began, ended in world.slow)
+    return call.began - (SLOW_MS if slow else SLACK_MS)
 
 
 def nothing_is_sent_without_consent(owed: Owed, world: World) -> Iterator[Violation]:
     """I4: no call begins after a withdrawal is effective, none tells of who had not agreed."""
     consents = _Consents(owed, world)
     for call in world.calls:
+        sent_at = _sent_at(call, world)
         for name in call.events:
             visit = owed.visits.get(world.told_of.get(name, name))
             if visit is None:
                 continue
-            over = consents.over_at(visit.visitor, visit.epoch or 0) + SLACK_MS
-            if consents.was_over(visit) or call.began > over:
-                yield Violation("without_consent", visit.acked_at, f"{call.provider}: {name}")
+            late = sent_at - consents.over_at(visit.visitor, visit.epoch or 0)
+            if consents.was_over(visit) or late > 0:
+                when = f", {late} ms after it was over" if late > 0 else ""
+                yield Violation("without_consent", visit.acked_at, f"{call.provider}: {name}{when}")
         for who in call.members:
-            if not consents.may_be_member(who, call.began):
+            if not consents.may_be_member(who, sent_at):
                 yield Violation("without_consent", None, f"{call.provider}: {who} made a member")
     yield from _counted_against_their_will(owed, world)
 
@@ -286,10 +296,11 @@ INVARIANTS: Mapping[str, Check] = {
 
 
 class Episode(NamedTuple):
-    """A fault that was injected, and when that began, in milliseconds since 1970."""
+    """A fault that was injected, from when to when, in milliseconds since 1970."""
 
     fault: str
     began: int
+    ended: int = 0
     note: str = ""
 
 

@@ -139,7 +139,13 @@ class Slice:
             self._tell("no more traffic: all has to be read and done within a minute")
             behind = drained(stack, self._owed, self._tell)
             self._tell("looking everywhere")
-            self._found = violations(self._owed, found(stack, self._owed, behind))
+            world = found(stack, self._owed, behind)
+            world.slow = [
+                (each.began, each.ended)
+                for each in self.episodes
+                if FAULTS[each.fault] in network.FAULTS
+            ]
+            self._found = violations(self._owed, world)
 
     def rows(self, seed: int, upto: int) -> list[Row]:
         """Return what is to be reported; tell of each violation."""
@@ -170,7 +176,8 @@ class Slice:
     def _inject(self, number: int, fault: Fault, stack: Stack, chance: Random) -> None:
         started = time.monotonic()
         note = fault.inject(stack, chance)
-        self.episodes[number] = self.episodes[number]._replace(note=note)
+        ended = time.time_ns() // 1_000_000
+        self.episodes[number] = self.episodes[number]._replace(ended=ended, note=note)
         self._tell(f"{number + 1}: {fault.name}, {time.monotonic() - started:.1f} s {note}")
 
 

@@ -64,16 +64,21 @@ def _left(stack: Stack, owed: Owed) -> Mapping[str, int]:
         "withdrawals to be effective": select(func.count()).where(
             tables.withdrawals.c.effective_at.is_(None)
         ),
-        "deliveries without a fate": select(func.count()).where(
-            tables.deliveries.c.state.in_([*OPEN, State.RELEASED])
-        ),
         "messages to be sent": select(func.count()).select_from(tables.outbox),
         "deletions to be certified": select(func.count()).where(
             tables.deletions.c.completed_at.is_(None)
         ),
     }
+    delivery = tables.deliveries.c
+    open_ = (
+        select(delivery.provider, delivery.state, func.count().label("count"))
+        .where(delivery.state.in_([*OPEN, State.RELEASED]))
+        .group_by(delivery.provider, delivery.state)
+    )
     with stack.ledger.reading() as connection:
         left = {what: connection.scalar(query) or 0 for what, query in counts.items()}
+        fates = connection.execute(open_)
+        left |= {f"{each.state} deliveries of {each.provider}": each.count for each in fates}
     try:
         with stack.house() as house:
             ((known,),) = house.query("SELECT count() FROM rejects FINAL")

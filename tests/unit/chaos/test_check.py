@@ -96,6 +96,18 @@ def test_nothing_is_wrong_with_a_world_as_it_should_be(owed: Owed, world: World)
     assert violations(owed, world) == []
 
 
+def test_what_was_on_its_way_through_a_slow_network_may_arrive_late(
+    owed: Owed, world: World
+) -> None:
+    late = Called("meta", 260 + 2_000, ["b"])
+    world.calls = [*world.calls, late]
+    world.slow = [(100, 300)]
+    assert violations(owed, world) == []
+    world.slow = [(100, 300), (3_000, 9_000)]
+    world.calls = [*world.calls, late._replace(began=260 + 4_000)]
+    assert {name for name, _ in violations(owed, world)} == {"I4"}
+
+
 def without(key: str) -> Callable[[Any], Any]:
     return lambda there: {name: each for name, each in there.items() if name != key}
 
