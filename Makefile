@@ -21,14 +21,14 @@ demo: setup
 test: check
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
-	$(MAKE) kills
+	$(MAKE) chaos
 
 mutation: setup
 	$(VENV)/bin/python -m tests.mutation
 
 # Each rows of one table. SEED repeats a run; the nightly one goes on where it was.
 CHAOS := .lethe/chaos
-BREAK := LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -s -m chaos
+BREAK := LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m chaos
 
 chaos kills: SEED := $(or $(SEED),20261124)
 kills: setup
@@ -47,6 +47,7 @@ chaos-nightly: setup
 	  LETHE_CHAOS_RESULTS=$(CHAOS)/$(SEED)/tests.jsonl LETHE_CHAOS_SEED=$(SEED) LETHE_CHAOS_TIMES=25 $(BREAK) && \
 	  touch $(CHAOS)/$(SEED)/tests.done )
 	$(VENV)/bin/python -m tests.chaos run --plan nightly --seed $(SEED) --minutes 50 --results $(CHAOS)/$(SEED)/rig.jsonl
+	$(VENV)/bin/python -m tests.fuzz --count 200000 --seed $(SEED) --resume --results $(CHAOS)/$(SEED)/fuzz.jsonl
 	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/$(SEED)/*.jsonl
 
 check: setup

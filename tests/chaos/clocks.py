@@ -111,4 +111,6 @@ def _works(stack: Stack, worker: Process) -> None:
         raise ChaosError("a day was published before it was over")
 
 
-FAULTS = (Fault("worker's clock wrong, then steps", is_wrong, ci=4, nightly=50),)
+FAULTS = (
+    Fault("worker's clock wrong, then steps", is_wrong, ci=4, nightly=20, alongside=True),
+)

@@ -81,7 +81,7 @@ def _restarts(stack: Stack) -> dict[str, int]:
 NEEDS: Final = frozenset({DISKS})
 
 FAULTS = (
-    Fault("broker's disk full", broker_is_full, NEEDS, ci=1, nightly=10),
-    Fault("ClickHouse's disk full", clickhouse_is_full, NEEDS, ci=1, nightly=10),
-    Fault("ledger's disk full", ledger_is_full, NEEDS, ci=1, nightly=10),
+    Fault("broker's disk full", broker_is_full, NEEDS, ci=1, nightly=5),
+    Fault("ClickHouse's disk full", clickhouse_is_full, NEEDS, ci=1, nightly=5),
+    Fault("ledger's disk full", ledger_is_full, NEEDS, ci=1, nightly=5),
 )

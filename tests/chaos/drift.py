@@ -117,8 +117,8 @@ def forgets_tokens(stack: Stack, _: Random) -> str:
 
 
 FAULTS = (
-    Fault("ClickHouse inserts asynchronously", inserts_drift, ci=1, nightly=10),
-    Fault("ClickHouse is read-only", is_read_only, ci=1, nightly=10),
-    Fault("ClickHouse has too many parts", has_too_many_parts, ci=1, nightly=10),
-    Fault("ClickHouse forgets tokens", forgets_tokens, ci=1, nightly=10),
+    Fault("ClickHouse inserts asynchronously", inserts_drift, ci=1, nightly=5),
+    Fault("ClickHouse is read-only", is_read_only, ci=1, nightly=5),
+    Fault("ClickHouse has too many parts", has_too_many_parts, ci=1, nightly=5),
+    Fault("ClickHouse forgets tokens", forgets_tokens, ci=1, nightly=5),
 )

@@ -225,20 +225,20 @@ def _always(trouble: Trouble) -> Callable[[Random], Trouble]:
 
 
 FAULTS = (
-    Fault("network cut", troubled(_always(Trouble(cut=True)), 1, 4), NEEDS, ci=2, nightly=50),
-    Fault("network slow by 1 s", troubled(_always(Trouble(delay=1)), 4, 8), NEEDS, nightly=50),
-    Fault("network half-open", troubled(_always(Trouble(silent=True)), 2, 6), NEEDS, nightly=50),
+    Fault("network cut", troubled(_always(Trouble(cut=True)), 1, 4), NEEDS, nightly=20),
+    Fault("network slow by 1 s", troubled(_always(Trouble(delay=1)), 4, 8), NEEDS, nightly=20),
+    Fault("network half-open", troubled(_always(Trouble(silent=True)), 2, 6), NEEDS, nightly=20),
     Fault(
         "network resets in the middle",
         troubled(lambda random: Trouble(reset_after=random.randrange(100, 20_000)), 2, 5),
         NEEDS,
-        nightly=50,
+        nightly=20,
     ),
     Fault(
         "network drips",
         troubled(lambda random: Trouble(drip=random.randrange(20, 200)), 2, 5),
         NEEDS,
-        nightly=50,
+        nightly=20,
     ),
     Fault("network loses 5 % of packets", lossy, NEEDS, nightly=20),
 )

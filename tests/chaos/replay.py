@@ -62,4 +62,4 @@ def _deletions(stack: Stack) -> bool:
         return bool(connection.scalar(done))
 
 
-FAULTS = (Fault("everything read again", all_is_read_again, ci=1, nightly=20),)
+FAULTS = (Fault("everything read again", all_is_read_again, ci=1, nightly=5),)

@@ -170,7 +170,7 @@ def test_what_is_wrong_is_counted(
 def test_a_violation_is_laid_at_the_fault_of_its_time(owed: Owed, world: World) -> None:
     doctored = replace(world, facts=without("b")(world.facts), behind={"a lane": 2})
     found = [each for _, each in violations(owed, doctored)]
-    episodes = [Episode("cut", 50), Episode("kill", 105, "a note"), Episode("cut", 350)]
+    episodes = [Episode("cut", 50), Episode("kill", 105, 120, "a note"), Episode("cut", 350)]
     made = {}
     for each in rows(owed, found, episodes, seed=7, upto=3):
         made.setdefault(each.fault, []).append(each)
