@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import groupby
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Literal
 
 from lethe.standins.server import StandIns, in_thread
@@ -108,7 +109,8 @@ class Slice:
     ) -> None:
         self.episodes: list[Episode] = []
         self._beside = ThreadPoolExecutor(1)
-        self._going_on: Future[None] | None = None
+        self._going_on: list[Future[None]] = []
+        self._one_at_a_time = Lock()
         self._ground = ground
         self._folder = folder
         self._standins = standins
@@ -129,11 +131,12 @@ class Slice:
             with Traffic(stack, acked, self._seed), moody(stack.desk, self._seed) as self._moods:
                 wait(stack.works, "the first events at their ends", START_SECONDS, pause=0.5)
                 deadline = time.monotonic() + 60 * minutes
-                for fault in waiting:
-                    if self.episodes and time.monotonic() > deadline:
+                for number, fault in enumerate(waiting):
+                    if number and time.monotonic() > deadline:
                         break
-                    self._begin(fault, stack, chance)
-                self._wait_for_what_goes_on()
+                    self._begin(number, fault, stack, chance)
+                for each in self._going_on:
+                    each.result()
             acked.close()
             self._owed = Owed(lines(file))
             self._tell("no more traffic: all has to be read and done within a minute")
@@ -158,22 +161,18 @@ class Slice:
               for name, times in sorted(self._moods.items())),
         ]  # fmt: skip
 
-    def _begin(self, fault: Fault, stack: Stack, chance: Random) -> None:
-        """Inject a fault; one that takes its time goes on alongside what comes next."""
-        number = len(self.episodes)
-        self.episodes.append(Episode(fault.name, time.time_ns() // 1_000_000))
-        if not fault.alongside:
-            self._inject(number, fault, stack, chance)
-            return
-        self._wait_for_what_goes_on()
-        its_own = Random(f"{self._seed}|{number}")
-        self._going_on = self._beside.submit(self._inject, number, fault, stack, its_own)
+    def _begin(self, number: int, fault: Fault, stack: Stack, chance: Random) -> None:
+        """Inject a fault; those that take their time come one by one alongside the others."""
+        if fault.alongside:
+            its_own = Random(f"{self._seed}|{number}")
+            self._going_on.append(self._beside.submit(self._inject, fault, stack, its_own))
+        else:
+            self._inject(fault, stack, chance)
 
-    def _wait_for_what_goes_on(self) -> None:
-        if self._going_on is not None:
-            self._going_on.result()
-
-    def _inject(self, number: int, fault: Fault, stack: Stack, chance: Random) -> None:
+    def _inject(self, fault: Fault, stack: Stack, chance: Random) -> None:
+        with self._one_at_a_time:
+            number = len(self.episodes)
+            self.episodes.append(Episode(fault.name, time.time_ns() // 1_000_000))
         started = time.monotonic()
         note = fault.inject(stack, chance)
         ended = time.time_ns() // 1_000_000
