@@ -102,9 +102,11 @@ def claim(
 def finish(connection: Connection, provider: str, results: Iterable[Finish], at: int) -> None:
     """Record what became of claimed events. What is final stays as it is.
 
-    ACCEPTED and UNCERTAIN are not: the provider may tell more later.
+    ACCEPTED and UNCERTAIN are not: the provider may tell more later. Nor is RELEASED: where an
+    event may be sent again, another may have taken it over and be done when its first claimer, who
+    was stopped, says that it sent nothing.
     """
-    _set(connection, provider, results, at, (*OPEN, State.UNCERTAIN))
+    _set(connection, provider, results, at, (*OPEN, State.UNCERTAIN, State.RELEASED))
 
 
 def release(connection: Connection, provider: str, event_ids: Iterable[str], at: int) -> None:

@@ -50,6 +50,16 @@ def tries(ledger: Ledger) -> dict[str, int]:
         return dict(connection.execute(select(table.c.event_id, table.c.tries)).all())
 
 
+def test_one_that_its_first_claimer_released_is_what_who_took_it_over_made_of_it(
+    ledger: Ledger,
+) -> None:
+    claim(ledger, "e1")
+    release(ledger, "e1")  # too late: another has it in hand
+    finish(ledger, Finish("e1", State.DELIVERED))
+    assert claim(ledger, "e1") == set(), "nobody sends it again"
+    assert counts(ledger) == {Kind("meta", "shop", State.DELIVERED, None): 1}
+
+
 def test_an_event_is_claimed_once(ledger: Ledger) -> None:
     with ledger.transaction() as connection:
         assert deliveries.claim(connection, "meta", 0, EVENTS, 1) == {"e1", "e2", "e3"}
