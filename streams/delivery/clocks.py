@@ -32,14 +32,16 @@ class Stored:
     @property
     def earliest(self) -> int:
         """Return the time that it is at least."""
-        ours = self._clocks.now()
-        return ours if self._at_boot is None else min(ours, self._at_boot + self._since_boot())
+        return min(self._told())
 
     @property
     def latest(self) -> int:
         """Return the time that it is by whichever clock is ahead."""
+        return max(self._told())
+
+    def _told(self) -> tuple[int, ...]:
         ours = self._clocks.now()
-        return ours if self._at_boot is None else max(ours, self._at_boot + self._since_boot())
+        return (ours,) if self._at_boot is None else (ours, self._at_boot + self._since_boot())
 
     def _since_boot(self) -> int:
         return int(self._clocks.boottime() * 1000)

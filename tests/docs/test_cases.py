@@ -5,13 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
-from typer.core import TyperGroup
 
 import lethe
 from lethe.case_keys import AT_ONCE, CACHE_SECONDS
-from lethe.cli import app
 from streams.keys.app import MOST
+from tests.commands import known
 
 TEXT = (Path(__file__).parents[2] / "docs/cases.md").read_text()
 COMMANDS = [
@@ -23,16 +21,8 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_is_one(words: list[str]) -> None:
-    name, *rest = words
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    with group.make_context("lethe", ["--help"], resilient_parsing=True) as context:
-        found = group.get_command(context, name)
-        assert found is not None
-        if isinstance(found, TyperGroup) and not rest[0].startswith("-"):
-            found = found.get_command(context, rest.pop(0))
-            assert found is not None
-        found.make_context(name, rest)  # its arguments are understood; nothing is run
+    with known(words) as (found, rest):
+        found.make_context(words[0], rest)  # its arguments are understood; nothing is run
 
 
 def test_the_sample_uses_what_the_sdk_has() -> None:
