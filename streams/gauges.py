@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from itertools import groupby
 
 import structlog
 from confluent_kafka import KafkaException
@@ -12,7 +11,7 @@ from sinks.ledger.ledger import BACKUP, Ledger
 from sinks.places import Places
 from streams import metrics
 from streams.shared import Shared, now
-from streams.status import readers
+from streams.status import come_to, readers
 from streams.turns import take_turns
 
 EVERY_SECONDS = 15.0
@@ -48,17 +47,9 @@ class Gauges:
             self._look_at_ledger(self._ledger)
 
     def _look_at_broker(self) -> None:
-        ends = self._places.ends(sorted({self._prefix + topic for _, topic in self._readers}))
-        for reader, theirs in groupby(self._readers, key=lambda each: each[0]):
-            topics = [self._prefix + topic for _, topic in theirs]
-            done = self._places.committed(self._prefix + reader, topics)
-            for name in topics:
-                mine = {place: marks for place, marks in ends.items() if place[0] == name}
-                if not done and not any(high for _, high in mine.values()):
-                    continue  # what nobody has begun, as where there is no policy
-                lag = sum(high - max(done.get(at, low), low) for at, (low, high) in mine.items())
-                topic = name.removeprefix(self._prefix)
-                metrics.READER_LAG.labels(reader, topic).set(lag)
+        found = come_to(self._places, self._prefix, self._readers)
+        for (reader, topic), (end, done) in found.items():
+            metrics.READER_LAG.labels(reader, topic).set(end - done)
 
     def _look_at_ledger(self, ledger: Ledger) -> None:
         at = self._clock()

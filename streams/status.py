@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from confluent_kafka import TopicPartition
+from itertools import groupby
 
 from privacy.ads import IDS
-from sinks.kafka import consumer
+from sinks.places import Places
 
 # Who reads what besides receipts; consumer groups are named so, after the installation's prefix.
 _READERS: Sequence[tuple[str, str]] = (
@@ -43,25 +42,19 @@ class Progress:
 
 
 def progress(
-    bootstrap: str,
-    options: Mapping[str, str],
-    prefix: str,
-    holders: Iterable[str] = (),
-    seconds: float = 1.0,
+    places: Places, prefix: str, holders: Iterable[str] = (), seconds: float = 1.0
 ) -> Sequence[Progress]:
     """Look twice, ``seconds`` apart. Raises KafkaException when the broker does not answer.
 
     ``holders`` are the policy's, who have a topic each for their receipts.
     What nobody has begun to read, as where there is no policy, is left out.
     """
-    found = []
-    first = {each: _offsets(bootstrap, options, prefix, *each) for each in readers(holders)}
+    theirs = readers(holders)
+    first = come_to(places, prefix, theirs)
     time.sleep(seconds)
-    for (reader, topic), was in first.items():
-        now = _offsets(bootstrap, options, prefix, reader, topic)
-        if was is None or now is None:
-            continue
-        (was_end, was_done), (end, done) = was, now
+    found = []
+    for (reader, topic), (end, done) in come_to(places, prefix, theirs).items():
+        was_end, was_done = first.get((reader, topic), (end, done))
         found.append(
             Progress(
                 reader=reader,
@@ -75,21 +68,22 @@ def progress(
     return found
 
 
-def _offsets(
-    bootstrap: str, options: Mapping[str, str], prefix: str, reader: str, topic: str
-) -> tuple[int, int] | None:
-    """Return the sums over partitions of end offsets and of what is read; None: nothing ever."""
-    client = consumer(bootstrap, prefix + reader, options)
-    try:
-        known = client.list_topics(prefix + topic, timeout=10).topics[prefix + topic].partitions
-        places = [TopicPartition(prefix + topic, each) for each in known]
-        partitions = client.committed(places, timeout=10)
-        end = done = 0
-        for partition in partitions:
-            low, high = client.get_watermark_offsets(partition, timeout=10)
-            end += high
-            done += partition.offset if partition.offset >= 0 else low
-    finally:
-        client.close()
-    begun = end or any(each.offset >= 0 for each in partitions)
-    return (end, done) if begun else None
+def come_to(
+    places: Places, prefix: str, theirs: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], tuple[int, int]]:
+    """Return by reader and topic the sums over partitions of end offsets and of what is read.
+
+    What nobody has begun to read, as where there is no policy, is left out. Raise KafkaException.
+    """
+    ends = places.ends(sorted({prefix + topic for _, topic in theirs}))
+    found = {}
+    for reader, both in groupby(theirs, key=lambda each: each[0]):
+        topics = [topic for _, topic in both]
+        done = places.committed(prefix + reader, [prefix + topic for topic in topics])
+        for topic in topics:
+            mine = {place: marks for place, marks in ends.items() if place[0] == prefix + topic}
+            end = sum(high for _, high in mine.values())
+            if done or end:
+                read = sum(max(done.get(place, low), low) for place, (low, _) in mine.items())
+                found[reader, topic] = end, read
+    return found

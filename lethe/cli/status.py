@@ -28,20 +28,18 @@ def status(
     from lethe.cli.common import errors_told, policy_of
     from sinks.clickhouse.client import ClickHouseDownError
     from sinks.clickhouse.rejects import RejectsTable
-    from streams import kafka_login
     from streams.settings import load
-    from streams.shared import clickhouse, now
+    from streams.shared import Shared, clickhouse, now
     from streams.status import progress
 
     with errors_told("status"):
         settings = load()
         policy = policy_of(settings)
-        options = kafka_login.options(settings)
+        places = Shared(settings).places
     holders = () if policy is None else policy.holders
-    kafka = settings.kafka
     console = Console()
     try:
-        lanes = progress(kafka.bootstrap, options, kafka.prefix, holders)
+        lanes = progress(places, settings.kafka.prefix, holders)
         rejects = RejectsTable(clickhouse(settings, "writer")).by_reason(now() - hours * 3_600_000)
     except (KafkaException, ClickHouseDownError) as error:
         typer.echo(f"lethe status: {type(error).__name__}; is it running? try: lethe up", err=True)

@@ -19,7 +19,7 @@ from lethe.local.process import Process
 from privacy.durations import DAY_MS
 from sinks.clickhouse.client import ClickHouseDownError
 from streams.shared import now
-from streams.status import _offsets
+from streams.status import come_to
 from streams.wiring import CLOSE_SECONDS
 from tests.chaos.faults import Fault
 from tests.chaos.stack import ChaosError, Stack, wait
@@ -101,14 +101,14 @@ def _works(stack: Stack, worker: Process) -> None:
 
     Broker and ClickHouse may be away meanwhile: other faults are injected alongside.
     """
-    kafka, topic = stack.settings.kafka, READS[worker.name]
+    reads = READS[worker.name]
     places: list[int] = []
     days: list[int] = []
 
     def went_on() -> bool:
         with suppress(KafkaException):
-            found = _offsets(kafka.bootstrap, kafka.options, kafka.prefix, *topic)
-            places.append(found[1] if found else 0)
+            _, done = come_to(stack.places, stack.settings.kafka.prefix, [reads]).get(reads, (0, 0))
+            places.append(done)
         return bool(places) and places[-1] > places[0]
 
     def answered() -> bool:

@@ -29,8 +29,9 @@ from sinks.clickhouse.client import ClickHouseDownError, Client
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
 from sinks.ledger.ledger import Ledger
+from sinks.places import Places
 from streams.settings import Settings, Statistics
-from streams.status import _offsets, readers
+from streams.status import come_to, readers
 from tests.integration.company import Company, of_company
 
 HEALTHY_SECONDS = 60.0
@@ -225,16 +226,21 @@ class Stack:
             traffic, before = self.traffic, self.traffic.acknowledged
             wait(lambda: traffic.acknowledged >= before + count, "traffic to flow", seconds)
 
+    @property
+    def places(self) -> Places:
+        """What looks at where readers are."""
+        kafka = self.settings.kafka
+        return Places(kafka.bootstrap, kafka.options, f"{kafka.prefix}status")
+
     def behind(self) -> dict[str, int]:
         """Return how many messages each reader has not read, where there are any."""
         kafka = self.settings.kafka
-        found = {}
         both = (*readers(self.company.policy.holders), ("lethe", "dead-letters"))
-        for reader, topic in both:
-            place = _offsets(kafka.bootstrap, kafka.options, kafka.prefix, reader, topic)
-            if place is not None and place[0] > place[1] and reader not in NOT_RUN:
-                found[f"{reader} of {topic}"] = place[0] - place[1]
-        return found
+        return {
+            f"{reader} of {topic}": end - done
+            for (reader, topic), (end, done) in come_to(self.places, kafka.prefix, both).items()
+            if end > done and reader not in NOT_RUN
+        }
 
     @contextmanager
     def house(self) -> Iterator[Client]:
