@@ -5,21 +5,27 @@ A process that closes a file which it has open as a database too drops SQLite's 
 for ever what was. So nothing in a test opens the files of a ledger that it has open.
 """
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lethe.audit import Findings, search
+
+ROOT = Path(__file__).parents[1]
 
 Result = TypeVar("Result")
 
 
 def aside(work: Callable[..., Result], *args: Any) -> Result:
     """Call a function of a module elsewhere, and return what it returns."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(work, *args).result()
+    command = [sys.executable, "-m", __name__]
+    given = pickle.dumps((work, args))
+    done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True, cwd=ROOT)
+    result: Result = pickle.loads(done.stdout)
+    return result
 
 
 def searched(folders: Iterable[Path], needles: Any) -> Findings:
@@ -29,10 +35,11 @@ def searched(folders: Iterable[Path], needles: Any) -> Findings:
 
 def contents(paths: Iterable[Path]) -> dict[Path, bytes]:
     """Return what is in files. What vanishes meanwhile is passed over."""
-    return aside(_contents, list(paths))
+    return aside(read, list(paths))
 
 
-def _contents(paths: Iterable[Path]) -> dict[Path, bytes]:
+def read(paths: Iterable[Path]) -> dict[Path, bytes]:
+    """Do so in this process, for who has no database open."""
     found = {}
     for path in paths:
         try:
@@ -40,3 +47,8 @@ def _contents(paths: Iterable[Path]) -> dict[Path, bytes]:
         except FileNotFoundError:
             continue
     return found
+
+
+if __name__ == "__main__":
+    work, args = pickle.load(sys.stdin.buffer)
+    pickle.dump(work(*args), sys.stdout.buffer)

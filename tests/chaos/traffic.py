@@ -34,11 +34,11 @@ from sinks.ledger.ledger import LedgerError
 from sinks.ledger.tables import case_keys
 from streams.shared import now
 from tests.chaos.acked import Acked, Item, Kind
+from tests.chaos.search import ADDRESSES
 from tests.chaos.stack import ChaosError, Stack
 from tests.integration.company import SITE_KEY
 
 PAGES = ("/tea", "/tea", "/coffee", "/cake", "/thanks", "/samples/small")
-ADDRESSES = (*(f"192.0.2.{each}" for each in range(1, 20)), "2001:db8:77:1::4d2", "198.51.100.77")
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 BATCH = 25  # visits in a request

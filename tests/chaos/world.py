@@ -12,8 +12,6 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from lethe.audit import search
-from lethe.audit.needles import Needles
 from lethe.standins.account import SITE
 from privacy.durations import DAY_MS
 from schemas.codec import WireError, decode
@@ -25,17 +23,16 @@ from sinks.ledger.deliveries import OPEN, State
 from streams import shared
 from streams.ids import made_id
 from streams.lanes import route
-from tests.aside import aside, contents
+from tests.aside import aside
 from tests.chaos.check import Called, Case, End, World
 from tests.chaos.owed import Owed
+from tests.chaos.search import ADDRESSES, look
 from tests.chaos.stack import HEALTHY_SECONDS, Stack
-from tests.chaos.traffic import ADDRESSES
 
 DEPARTMENT = "sales"
 SERVICE = "sample-request"
 LOOK_SECONDS = 0.5
 CLOCKS_AGREE_MS = 1_800_000  # the least that a clock of ``clocks.STEPS`` is off is twice as much
-COOKIES = re.compile(rb"cookie-[0-9]+-[0-9]+-[0-9]+")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -207,29 +204,26 @@ def _look_at_dead_letters(stack: Stack, owed: Owed, world: World) -> None:
 
 def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
     """Search all that was written, of this company, for what must not be there."""
-    logs, crm = stack.folder / "logs", stack.folder / "crm.db"
-    everywhere = [stack.folder, *_topics(stack), *stack.ground.folders[1:]]
-    hits, words = aside(_found, everywhere, stack.company.marks[0])
+    crm = str(stack.folder / "crm.db")
     ended = [owed.forms[each] for each in owed.ended if each in owed.forms]
     gone = {_token(each.email) for each in ended}
-    allowed = {
-        hit for hit in hits
-        if hit[0].startswith(str(crm)) and words[hit[2]] not in {*ADDRESSES, *gone}
-    }  # fmt: skip
-    world.blind = not allowed and bool(owed.forms.keys() - owed.ended.keys())
-    keys = [b64decode(key) for each in ended for key in each.wrapped]
+    seen = aside(
+        look,
+        [stack.folder, *_topics(stack), *stack.ground.folders[1:]],
+        stack.company.marks[0],
+        list(stack.settings.data_dir.glob("ledger*")),
+        [b64decode(key) for each in ended for key in each.wrapped],
+        stack.folder / "logs",
+    )
+    allowed = [path.startswith(crm) and word not in {*ADDRESSES, *gone}
+               for path, _, word in seen.people]  # fmt: skip
+    world.blind = not any(allowed) and bool(owed.forms.keys() - owed.ended.keys())
     world.found = [
-        *(f"{words[hit[2]]} in {_name(hit)}" for hit in hits - allowed),
-        *(f"a deleted case's key in {path.name}"
-          for path, content in contents(stack.settings.data_dir.glob("ledger*")).items()
-          for key in keys if key in content),
+        *(f"{word} in {Path(path).name}, {how}"
+          for (path, how, word), fine in zip(seen.people, allowed, strict=True) if not fine),
+        *(f"a deleted case's key in {each}" for each in seen.keys),
     ]  # fmt: skip
-    people = _People(stack.company.marks[0])
-    world.logged = [
-        f"somebody in {path.name}"
-        for path, content in contents(logs.iterdir()).items()
-        for _ in [*COOKIES.findall(content), *people.found_in(content)]
-    ]
+    world.logged = [f"somebody in {each}" for each in seen.logged]
 
 
 def _is_time(recorded_at: int, effective_at: int | None) -> bool:
@@ -238,37 +232,6 @@ def _is_time(recorded_at: int, effective_at: int | None) -> bool:
     Where a fault had set it wrong, what it wrote says nothing of when that was.
     """
     return effective_at is not None and abs(effective_at - recorded_at) < CLOCKS_AGREE_MS
-
-
-class _People:
-    """Finds addresses of visitors, and what people filled in, by the mark that each field bears."""
-
-    def __init__(self, mark: str) -> None:
-        self._addresses = Needles(ADDRESSES)
-        self.words = list(self._addresses.addresses)
-        self._numbers: dict[str, int] = {}
-        self._pattern = re.compile(re.escape(mark.encode()) + rb"([0-9a-f]{8})")
-
-    def found_in(self, data: bytes) -> set[int]:
-        marks = {self._number(each.decode()) for each in self._pattern.findall(data)}
-        return marks | self._addresses.found_in(data)
-
-    def _number(self, word: str) -> int:
-        if word not in self._numbers:
-            self._numbers[word] = len(self.words)
-            self.words.append(word)
-        return self._numbers[word]
-
-
-def _found(folders: Sequence[Path], mark: str) -> tuple[set[tuple[str, str, int]], list[str]]:
-    """Return where somebody with the mark is found, and who that is, by the hits' number."""
-    people: Any = _People(mark)
-    return search(folders, people).hits, people.words
-
-
-def _name(hit: tuple[str, str, int]) -> str:
-    path, how, _ = hit
-    return f"{Path(path).name}, {how}"
 
 
 def _token(email: str) -> str:
