@@ -1,47 +1,50 @@
-"""The composition root: settings in, one Faust app with its agents and lanes out.
+"""The control plane: settings in, one Faust app with its agents out.
 
-Faust carries the control plane. Its defaults that lose or show data are off: no tables, no web
-server, no topics declared, offsets committed only behind an acknowledgement by hand. The lanes of
-the data plane are services of the same app, each with its own thread and consumer.
+Faust's defaults that lose or show data are off: no tables, no web server, no topics declared,
+offsets committed only behind an acknowledgement by hand.
 """
 
+import os
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
 import structlog
 
 from sinks.clickhouse.rejects import RejectsTable
-from streams import ads, cases, deletion, kafka_login, profiles, rights, wiring
+from streams import kafka_login
 from streams.agents.dead_letters import dead_letters
 from streams.service import InThread
 from streams.shared import Shared
 
-OF_SERVICES = {**cases.LOOPS, **deletion.LOOPS}
-OF_A_POLICY = {**ads.LOOPS, **OF_SERVICES, **profiles.LOOPS, **rights.LOOPS}
-PARTS = (*wiring.LOOPS, *OF_A_POLICY, "deliver", "agents")
+STOP_SECONDS = 15.0
 
 _log = structlog.get_logger()
 
 
-def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
-    """Return those of ``parts`` that are loops, as services of the worker.
+class Worker(faust.Worker):  # type: ignore[misc]  # Faust ships no types for it
+    """Runs the agents and other services; its stop is bounded.
 
-    Not of the app: that starts its services when its consumer has joined its group, which takes a
-    while after another worker was killed, and the data plane need not wait for it.
+    Faust's consumer cannot be stopped while it waits for its group, as it does for a while after
+    another worker was killed. By then the lanes and the agent have stopped, and what they did is
+    stored: what was not acknowledged is delivered again.
     """
-    loops = dict(wiring.LOOPS)
-    if shared.policy is not None:
-        loops |= ads.LOOPS
-        loops |= OF_SERVICES if shared.policy.services else {}
-        loops |= profiles.LOOPS if shared.policy.profiles is not None else {}
-        loops |= rights.LOOPS if shared.policy.rights is not None else {}
-    found = {name: loop for name, loop in loops.items() if name in parts}
-    if "deliver" in parts:
-        found |= ads.deliveries(shared)
-    return [InThread(name, partial(loop, shared)) for name, loop in found.items()]
+
+    def __init__(self, shared: Shared, *services: InThread, **options: Any) -> None:
+        super().__init__(build_app(shared), *services, **options)
+
+    def on_worker_shutdown(self) -> None:
+        """Give Faust a while to stop, and end the process if it does not."""
+
+        def end() -> None:
+            _log.warning("stop_cut_short", seconds=STOP_SECONDS)
+            os._exit(1 if self.app.crashed else 0)
+
+        timer = threading.Timer(STOP_SECONDS, end)
+        timer.daemon = True
+        timer.start()
 
 
 def build_app(shared: Shared) -> faust.App:

@@ -1,46 +1,22 @@
-"""Start the worker: logs, metrics, salts, and the Faust app until it is told to stop."""
+"""Start the worker: logs, metrics, its parts, and Faust where there are agents."""
 
 import gc
-import os
-import threading
 from collections.abc import Collection, Sequence
+from importlib import import_module
 
-import faust
 import mode
 import structlog
 
 from sinks.places import answers
 from streams import health, kafka_login, logging
-from streams.app import OF_A_POLICY, PARTS, build_app, services
+from streams.parts import OF_A_POLICY, PARTS, services
 from streams.service import InThread
 from streams.shared import Shared
-
-STOP_SECONDS = 15.0
 
 _log = structlog.get_logger()
 
 # Our logs are configured already, and go where we say.
 QUIET = {"redirect_stdouts": False, "override_logging": False, "quiet": True}
-
-
-class _Worker(faust.Worker):  # type: ignore[misc]  # Faust ships no types for it
-    """A Faust worker whose stop is bounded.
-
-    Faust's consumer cannot be stopped while it waits for its group, as it does for a while after
-    another worker was killed. By then the lanes and the agent have stopped, and what they did is
-    stored: what was not acknowledged is delivered again.
-    """
-
-    def on_worker_shutdown(self) -> None:
-        """Give Faust a while to stop, and end the process if it does not."""
-
-        def end() -> None:
-            _log.warning("stop_cut_short", seconds=STOP_SECONDS)
-            os._exit(1 if self.app.crashed else 0)
-
-        timer = threading.Timer(STOP_SECONDS, end)
-        timer.daemon = True
-        timer.start()
 
 
 def spare_collector() -> None:
@@ -65,7 +41,7 @@ def run_worker(shared: Shared, only: Collection[str] | None = None) -> int:
     logging.configure("worker")
     spare_collector()
     parts = only or PARTS
-    if {*OF_A_POLICY, "deliver"} & set(parts):
+    if OF_A_POLICY & set(parts):
         shared.record_policy()
     loops = services(shared, parts)
     settings = shared.settings
@@ -73,7 +49,7 @@ def run_worker(shared: Shared, only: Collection[str] | None = None) -> int:
     _log.info("metrics", host=settings.metrics_host, port=port)
     # Faust cannot run without an agent, and what has none needs no Faust.
     worker = (
-        _Worker(build_app(shared), *loops, **QUIET)
+        import_module("streams.app").Worker(shared, *loops, **QUIET)
         if "agents" in parts
         else mode.Worker(*loops, **QUIET)
     )

@@ -22,7 +22,7 @@ from lethe.local.stack import prepare
 from lethe.standins.account import POLICY, SITE, put_credentials, with_standins
 from lethe.standins.server import in_thread
 from sinks.clickhouse.connect import connect
-from streams.app import PARTS
+from streams.parts import PARTS
 from streams.policy import load as load_policy
 from streams.settings import Collector, Keys, Settings
 

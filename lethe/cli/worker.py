@@ -30,9 +30,8 @@ def worker(
     Example, two machines: lethe worker --only anonymise; lethe worker --only load --only close
     """
     from lethe.cli.common import errors_told, warn_of_unknown_sites
-    from streams.app import OF_A_POLICY
-    from streams.delivery.connectors import connector
     from streams.guarding import guard
+    from streams.parts import OF_A_POLICY
     from streams.run import run_worker
     from streams.settings import SettingsError, load
     from streams.shared import Shared
@@ -45,8 +44,10 @@ def worker(
         if policy is not None:
             warn_of_unknown_sites("worker", policy, settings)
             if only is None or "deliver" in only:
+                from streams.delivery.connectors import connector
+
                 for provider in policy.providers:
                     connector(provider, settings)  # now, when somebody is here to read what lacks
-        elif wants := {*OF_A_POLICY, "deliver"} & set(only or ()):
+        elif wants := OF_A_POLICY & set(only or ()):
             raise SettingsError(f"policy: name the policy file; {', '.join(sorted(wants))} need it")
         raise typer.Exit(run_worker(shared, only))

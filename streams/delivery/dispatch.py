@@ -37,7 +37,7 @@ from streams.delivery.judge import Judge
 from streams.delivery.pace import Pace
 from streams.delivery.parcels import Item, Parcel, pack
 from streams.delivery.removals import undoing
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 
 TELL_SECONDS = 60.0  # between two words about events that still wait
 

@@ -14,7 +14,7 @@ from streams.delivery.circuit import Circuit
 from streams.delivery.clocks import Clocks
 from streams.delivery.http import LostError, TooLateError
 from streams.delivery.parcels import Item, Parcel, halves
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 
 _SETTLED = {
     Verdict.DELIVERED: State.DELIVERED,

@@ -21,9 +21,9 @@ from streams.delivery.http import Http, connect
 from streams.delivery.parcels import Item
 from streams.delivery.polls import Polls
 from streams.egress import Egress
-from streams.lanes.batch import Source
 from streams.lanes.readable import read
 from streams.lanes.rejects import dead_letter
+from streams.lanes.source import Source
 
 WAIT_SECONDS = 0.1
 POLL_SECONDS = 2.0  # between two looks at what a provider still judges

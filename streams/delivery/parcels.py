@@ -8,7 +8,7 @@ from privacy.outcome import Reason
 from sinks.ads.contract import Connector
 from sinks.ledger.deliveries import State
 from streams.delivery.book import Entry, Result
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 
 
 @dataclass(slots=True, eq=False)

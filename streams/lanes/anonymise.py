@@ -17,11 +17,12 @@ from privacy.outcome import Reason, Reject
 from schemas.columns import arrow_schema, decode_batch, encode_batch
 from sinks.kafka import BatchProducer, commit
 from streams import metrics
-from streams.lanes.batch import Batch, Result, Source
+from streams.lanes.batch import Batch, Result
 from streams.lanes.brake import Brake
 from streams.lanes.reader import Reader
 from streams.lanes.rejects import dead_letter
 from streams.lanes.rules import Rules
+from streams.lanes.source import Source
 from streams.lanes.steps import Step
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, SupportsIndex, SupportsInt
+from typing import SupportsIndex, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -11,30 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from privacy.outcome import Reason, Reject
-
-
-class Source(Protocol):
-    """A message as Kafka's client hands it over."""
-
-    def topic(self) -> str:
-        """Return the topic it lies on."""
-        ...
-
-    def partition(self) -> int:
-        """Return the partition it lies in."""
-        ...
-
-    def offset(self) -> int:
-        """Return its place in the partition."""
-        ...
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return the kind of its time, and the milliseconds since 1970."""
-        ...
-
-    def value(self) -> bytes | None:
-        """Return what it holds."""
-        ...
+from streams.lanes.source import Source
 
 
 @dataclass(frozen=True, slots=True)

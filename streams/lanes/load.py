@@ -25,8 +25,9 @@ from privacy.tracking import EARLIEST_MS, UUID
 from schemas.columns import decode_batch
 from sinks.kafka import BatchProducer, poll
 from streams import metrics
-from streams.lanes.batch import Batch, Source
+from streams.lanes.batch import Batch
 from streams.lanes.rejects import dead_letter
+from streams.lanes.source import Source
 
 LATEST_MS = 4_102_444_800_000  # 2100-01-01: a month's partition that is dropped in the end
 

@@ -33,9 +33,10 @@ from sinks.ledger.inbox import Position
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.profiles import Seen, Signs
 from streams import metrics
-from streams.lanes.batch import Batch, Source
+from streams.lanes.batch import Batch
 from streams.lanes.route import Consents, consented
 from streams.lanes.rules import Rules
+from streams.lanes.source import Source
 from streams.lanes.steps import (
     REQUIREMENTS,
     leave_rejected,

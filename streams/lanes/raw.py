@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.registry import topics
 from streams import metrics
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 
 DELETE_EVERY = 1.0  # seconds
 ALARM_SECONDS = int(topics()["tracking-events-raw"].config["retention.ms"]) / 2000

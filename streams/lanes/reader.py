@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer
 
 from sinks.kafka import poll
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 
 
 @dataclass(frozen=True, slots=True)

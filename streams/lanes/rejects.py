@@ -2,7 +2,7 @@
 
 from privacy.outcome import Reject
 from schemas.codec import encode
-from streams.lanes.batch import Source
+from streams.lanes.source import Source
 from streams.version import VERSION
 
 

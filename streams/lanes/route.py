@@ -26,9 +26,10 @@ from schemas.codec import encode
 from schemas.columns import decode_batch
 from sinks.kafka import BatchProducer, commit
 from streams import metrics
-from streams.lanes.batch import Batch, Source
+from streams.lanes.batch import Batch
 from streams.lanes.reader import Reader
 from streams.lanes.rules import Rules
+from streams.lanes.source import Source
 from streams.lanes.steps import (
     REQUIREMENTS,
     Step,

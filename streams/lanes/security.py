@@ -19,8 +19,8 @@ from sinks.kafka import BatchProducer, commit, poll
 from streams import metrics
 from streams.accesses import TOPIC
 from streams.ids import made_id
-from streams.lanes.batch import Source
 from streams.lanes.rejects import dead_letter
+from streams.lanes.source import Source
 from streams.security_alerts import ALERTS, ANSWER_SECONDS
 from streams.settings import Security
 from streams.shared import Shared, now

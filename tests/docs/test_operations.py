@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from sinks.ledger.deletion import Late
-from streams.app import PARTS
 from streams.deletion.overdue import alerts
+from streams.parts import PARTS
 
 TEXT = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 

@@ -13,11 +13,12 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-from streams import app, logging
+from streams import cases, deletion, logging, rights
 from streams.settings import load
 from streams.shared import Shared
 
 PATIENCE = 30  # seconds
+LOOPS = {**cases.LOOPS, **deletion.LOOPS, **rights.LOOPS}
 
 
 def arm(where: str, when: str, nth: int) -> None:
@@ -48,7 +49,7 @@ def run(loop: str, where: str, when: str, nth: int) -> None:
     signal.alarm(PATIENCE)
     logging.configure("worker")
     arm(where, when, nth)
-    app.OF_A_POLICY[loop](shared, threading.Event())
+    LOOPS[loop](shared, threading.Event())
 
 
 shared = Shared(load())  # nothing of it is open yet

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import promql_parser
 import pytest
 import yaml
 
-import streams.collector.app
-import streams.run  # noqa: F401 - with these every metric there is
 from streams.metrics import REGISTRY
+from streams.parts import ROOMS
+
+# With these every metric there is.
+for _room in (*ROOMS, "streams.app"):
+    import_module(_room)
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
