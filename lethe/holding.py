@@ -26,6 +26,9 @@ NAMESPACE = UUID("8f0a6c1e-2f57-4a55-8a19-6b7d3f0f5c41")
 AT_ONCE = 100
 MOST_OPEN = 10_000  # that failed; no more are taken until some of them are done
 WAIT_SECONDS = 0.5
+# kafka-python begins anew to join its group when a poll ends before the broker has answered. One
+# that polls too shortly on a busy machine never gets a partition.
+JOIN_SECONDS = 2.0
 LONGEST_WAIT = 300.0
 
 Task = TypeVar("Task")
@@ -129,11 +132,12 @@ class HolderWorker(ABC, Generic[Task, Handle]):
     def turn(self, handle: Handle) -> int:
         """Take what has come, wait half a second for it at most, and return how many it did.
 
-        Raise ReceiptFailedError when a receipt was not stored; the task then comes again.
+        It waits two seconds while it has no partition. Raise ReceiptFailedError when a receipt was not stored; the task then comes again.
         """
         self._take_no_more_than_can_be_kept()
+        wait = WAIT_SECONDS if self._consumer.assignment() else JOIN_SECONDS
         found: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
-            timeout_ms=int(WAIT_SECONDS * 1000), max_records=AT_ONCE
+            timeout_ms=int(wait * 1000), max_records=AT_ONCE
         )
         for place, messages in found.items():
             ours = self._open.setdefault(place, {})
