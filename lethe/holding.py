@@ -132,7 +132,9 @@ class HolderWorker(ABC, Generic[Task, Handle]):
     def turn(self, handle: Handle) -> int:
         """Take what has come, wait half a second for it at most, and return how many it did.
 
-        It waits two seconds while it has no partition. Raise ReceiptFailedError when a receipt was not stored; the task then comes again.
+        It waits two seconds while it has no partition.
+
+        Raise ReceiptFailedError when a receipt was not stored; the task then comes again.
         """
         self._take_no_more_than_can_be_kept()
         wait = WAIT_SECONDS if self._consumer.assignment() else JOIN_SECONDS

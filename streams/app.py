@@ -67,6 +67,8 @@ def build_app(shared: Shared) -> faust.App:
         broker_heartbeat_interval=settings.kafka.session_seconds / 4,
         broker_rebalance_timeout=10.0,
         broker_max_poll_interval=30.0,
+        # A connection that is dead is waited for so long: more than a rebalance and a session take.
+        broker_request_timeout=max(20.0, 2 * settings.kafka.session_seconds),
     )
     rejects = RejectsTable(shared.clickhouse("writer"))
     alerts = _sender(app, settings.topic("pipeline-alerts"))

@@ -19,6 +19,8 @@ from sinks.places import Places
 from streams import kafka_login, policy
 from streams.settings import Settings, SettingsError
 
+JOIN_MS = 45_000
+
 
 class Shared:
     """Made once a process, opened when first asked for."""
@@ -68,8 +70,14 @@ class Shared:
         """Return a consumer of the group ``reader``."""
         kafka = self.settings.kafka
         session = int(kafka.session_seconds * 1000)
-        beats = {"session.timeout.ms": str(session), "heartbeat.interval.ms": str(session // 4)}
-        options = {**beats, **kafka_login.options(self.settings)}
+        options = {
+            "session.timeout.ms": str(session),
+            "heartbeat.interval.ms": str(session // 4),
+            # So long, and not for socket.timeout.ms, librdkafka waits for whether it has joined,
+            # and asks nothing else of that connection: one that is dead would cost five minutes.
+            "max.poll.interval.ms": str(max(session, JOIN_MS)),
+            **kafka_login.options(self.settings),
+        }
         return consumer(kafka.bootstrap, kafka.prefix + reader, options)
 
     @property

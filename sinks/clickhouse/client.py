@@ -97,8 +97,8 @@ class Client:
     """A connection as one of ``roles.USERS``, made at the first use and again when it is lost.
 
     Whatever is sent may be sent twice, when an answer is lost: statements must bear that, and
-    inserts carry a token. ``patience`` is how long (seconds) to go on trying; 0 tries once. For
-    one thread at a time.
+    inserts carry a token. ``patience`` is how long (seconds) to go on trying; 0 tries once. A
+    connection of which nothing comes for ``silence`` seconds is lost. For one thread at a time.
 
     ``secure``: over TLS 1.2 or later, to whom ``ca`` (a file in PEM; None: whom this machine
     trusts) certifies for the name ``host``.
@@ -115,6 +115,7 @@ class Client:
         secure: bool = False,
         ca: Path | None = None,
         patience: float = 10.0,
+        silence: float = 30.0,
     ) -> None:
         self.database = database
         self._patience = patience
@@ -130,6 +131,7 @@ class Client:
             ca_certs=None if ca is None else str(ca),
             client_name="lethe",
             connect_timeout=5,
+            send_receive_timeout=silence,
             tcp_keepalive=True,
         )
 

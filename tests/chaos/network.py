@@ -195,7 +195,8 @@ def troubled(
         proxy, before = networks[name], networks[name].met
         with proxy.troubled(make(random)):
             time.sleep(random.uniform(low, high))
-            wait(lambda: proxy.met >= before + 3, f"the network of {name} to be used")
+            # A writer notices only after half a minute that its connection is dead.
+            wait(lambda: proxy.met >= before + 3, f"the network of {name} to be used", 120)
         stack.flow()
         return f"to {name}"
 

@@ -209,11 +209,6 @@ class Stack:
             found.append("ClickHouse's answers")
         return found
 
-    def works(self) -> bool:
-        """Tell whether events have come to their ends: the statistics' facts, and a provider."""
-        with self.house() as client:
-            return bool(client.query("SELECT 1 FROM facts LIMIT 1")) and bool(self.desk.taken)
-
     def meet(self, count: int = 3, seconds: float = 15.0) -> None:
         """Wait until traffic has tried ``count`` more times: so it has met what is broken now."""
         if self.traffic is not None:
