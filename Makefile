@@ -21,7 +21,7 @@ demo: setup
 test: check
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
-	$(MAKE) kills
+	$(MAKE) chaos
 
 mutation: setup
 	$(VENV)/bin/python -m tests.mutation
