@@ -84,10 +84,11 @@ sbom: $(AUDIT)/ready
 	mkdir -p dist
 	$(AUDIT)/bin/cyclonedx-py requirements $(LOCKS)/pipeline.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/lethe.cdx.json
 
-# Asks for known vulnerabilities of everything that is locked; so it is no part of make test.
+# Asks for known vulnerabilities of everything that is locked; so it is no part of make test. Strict:
+# what could not be asked about is no good news.
 audit: $(AUDIT)/ready
-	$(AUDIT)/bin/pip-audit --require-hashes --disable-pip -r $(LOCKS)/pipeline.txt
-	$(AUDIT)/bin/pip-audit --require-hashes --disable-pip -r $(LOCKS)/dev.txt
+	$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip -r $(LOCKS)/pipeline.txt
+	$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip -r $(LOCKS)/dev.txt
 
 lock:
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --all-extras --group dev pyproject.toml deploy/locks/build.in -o $(LOCKS)/dev.txt
