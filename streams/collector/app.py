@@ -233,6 +233,7 @@ class Collector:
             services,
             links=self._links is not None,
             profiles=self._profiles is not None,
+            guard=self._guard is not None,
             requests=None if self._requests is None else self._requests.contract,
         )
 

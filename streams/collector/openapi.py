@@ -69,6 +69,7 @@ def document(
     *,
     links: bool = False,
     profiles: bool = False,
+    guard: bool = False,
     requests: Contract | None = None,
 ) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document; ``max_body`` in bytes, the others: whether there are any.
@@ -92,6 +93,7 @@ def document(
                 for name in services
             },
             **({"/v1/profile": {"get": _suggest()}} if profiles else {}),
+            **({"/v1/guard": {"get": _GUARD}} if guard else {}),
             **({} if requests is None else openapi_links.requests(requests, max_body)),
             **(openapi_links.LEAVING if links else {}),
             "/healthz": {"get": _plain("The process is alive", "application/json")},
@@ -251,6 +253,19 @@ def _suggest() -> dict[str, Any]:
         "did not agree, and of who is not known, every list is empty.",
         "responses": {**responses, **refusals(_ASKED - {Why.NOT_STORED} | {Why.NO_KEYS})},
     }
+
+
+_GUARD = {
+    "operationId": "guard",
+    "summary": "Ask whether a visitor is to be refused",
+    "description": "For web servers, before they serve a request (`auth_request`, "
+    "`forward_auth`). The visitor is who the request comes from; behind a proxy that is trusted, "
+    "who that names. No key is asked for: a caller is told about itself alone.",
+    "responses": {
+        "204": {"description": "Not known to be refused; also when nobody can tell"},
+        "403": {"description": "An alert says so", "content": content_of("Refused")},
+    },
+}
 
 
 def _list(**properties: Mapping[str, Any]) -> dict[str, Any]:

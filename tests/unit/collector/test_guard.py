@@ -161,6 +161,13 @@ async def test_what_cannot_be_told_changes_no_answer_and_is_counted(
     assert REGISTRY.get_sample_value("lethe_security_accesses_untold_total") == before + 1
 
 
+async def test_the_document_names_the_guard_and_each_of_its_answers(
+    client: TestClient[Any, Any],
+) -> None:
+    paths = (await (await client.get("/openapi.json")).json())["paths"]
+    assert paths["/v1/guard"]["get"]["responses"].keys() == {"204", "403"}
+
+
 class Alerts:
     """What reads no alert, from a broker that may be gone."""
 
