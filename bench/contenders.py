@@ -235,7 +235,7 @@ def _producer(settings: Settings) -> BatchProducer:
     return BatchProducer(settings.kafka.bootstrap, kafka_login.options(settings))
 
 
-def _no_salt() -> Salt:
+def _no_salt(_: int) -> Salt:
     raise RuntimeError("the benchmark's events carry their visitor hash")
 
 

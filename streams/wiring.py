@@ -24,7 +24,7 @@ from streams.lanes.rules import Rules, SiteRules
 from streams.lanes.security import security
 from streams.lanes.steps import RAW, SHORTENED
 from streams.settings import Settings
-from streams.shared import Shared, now
+from streams.shared import Shared
 
 _log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ def rules(shared: Shared) -> Rules:
     return Rules(
         sites,
         Places.open(ensure(settings.geo.cache, settings.geo.databases)),
-        lambda: salts.current(now()),
+        salts.current,
         None if shared.policy is None else PolicyChoices(shared.policy, shared.consents),
     )
 
@@ -81,11 +81,12 @@ def close(shared: Shared, stop: threading.Event) -> None:
     statistics = Statistics(shared.clickhouse("writer"), settings.statistics)
     reconcile_at = 0
     while not stop.wait(CLOSE_SECONDS):
-        if [each for each in stores if not each.destroy_old(now())]:
-            _log.warning("old_salts_remain")
         try:
-            # Not ours: one that is a day ahead would publish a day that is not over.
+            # Not ours: one that is a day ahead would publish a day that is not over, and destroy
+            # its salt, so that whoever comes again counts as another visitor.
             moment = statistics.now()
+            if [each for each in stores if not each.destroy_old(moment)]:
+                _log.warning("old_salts_remain")
             for site, _ in statistics.close_ready(moment):
                 metrics.DAYS_CLOSED.labels(site).inc()
                 _log.info("day_closed", site=site)

@@ -76,15 +76,16 @@ class SiteRules:
 class Rules:
     """Everything a step may ask, with a memory for what repeats.
 
-    ``salt`` gives the day's salt for events whose entrance made no visitor hash; when it raises,
-    nothing of the batch is published. Only shortened addresses are ever remembered.
+    ``salt`` gives the salt of the day of a time (milliseconds since 1970), for events whose
+    entrance made no visitor hash; when it raises, nothing of the batch is published. Only
+    shortened addresses are ever remembered.
     """
 
     def __init__(
         self,
         sites: Mapping[str, SiteRules],
         places: Places,
-        salt: Callable[[], Salt],
+        salt: Callable[[int], Salt],
         choices: Choices | None = None,
     ) -> None:
         """Without ``choices`` nobody is asked: an event's own flag decides of its coordinates."""

@@ -119,7 +119,8 @@ def put_visitor(rules: Rules, batch: Batch) -> None:
     missing = ~batch.given("visitor")
     visitors = batch.numbers("visitor")
     if missing.any():
-        salt = rules.salt()
+        # By the broker's time: ours may be a day ahead, and would destroy the salt of this day.
+        salt = rules.salt(max(each.timestamp()[1] for each in batch.messages))
         mask = pa.array(missing)
         site, cookie, agent, address = (
             batch.columns[name].filter(mask).to_pylist()

@@ -40,7 +40,7 @@ address = st.one_of(
 @given(st.lists(address, max_size=9))
 def test_a_column_of_addresses(addresses: list[str | None]) -> None:
     places = Map()
-    rules = Rules({}, places, lambda: Salt(b"0" * 32))  # type: ignore[arg-type]
+    rules = Rules({}, places, lambda _: Salt(b"0" * 32))  # type: ignore[arg-type]
     expected = [
         0
         if each is None

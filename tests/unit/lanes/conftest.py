@@ -92,7 +92,7 @@ def rules() -> Rules:
             "www.example": SiteRules(frozenset({"q"}), search_terms=True),
         },
         Map(),
-        lambda: Salt(b"0" * 32),
+        lambda _: Salt(b"0" * 32),
     )
 
 

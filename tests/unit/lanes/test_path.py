@@ -8,6 +8,7 @@ from privacy.outcome import Reason
 from privacy.pseudonym import Salt, visitor_hash
 from schemas.codec import decode
 from streams.lanes.batch import Result
+from streams.lanes.rules import Rules
 
 NOW = 1_795_000_000_000
 Run = Callable[..., Result]
@@ -177,6 +178,20 @@ def test_a_visitor_without_a_hash_gets_the_one_the_entrance_would_make(
     day = (NOW - 1_000) // 86_400_000
     expected = visitor_hash(Salt(b"0" * 32), "shop.example", day, "c-1", None, None)
     assert decode("anonymised_event", value)["visitor"] == expected
+
+
+def test_the_salt_is_of_the_day_by_the_clock_of_the_broker(
+    run: Run, rules: Rules, event: Event
+) -> None:
+    asked = []
+
+    def salt(at: int) -> Salt:
+        asked.append(at)
+        return Salt(b"0" * 32)
+
+    rules.salt = salt
+    run(event(visitor=None), stored=(TIMESTAMP_LOG_APPEND_TIME, NOW - DAY_MS))
+    assert asked == [NOW - DAY_MS]
 
 
 def test_a_full_address_on_the_raw_topic_is_hashed_then_shortened_then_located(
