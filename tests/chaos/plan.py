@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -126,6 +126,7 @@ class Slice:
         with (
             company_disk(self._ground, company / "data"),
             Stack(self._ground, company, self._standins) as stack,
+            closing(self),
         ):
             self._tell("the company is open")
             with Traffic(stack, acked, self._seed), moody(stack.desk, self._seed) as self._moods:
@@ -149,6 +150,10 @@ class Slice:
                 if FAULTS[each.fault] in network.FAULTS
             ]
             self._found = violations(self._owed, world)
+
+    def close(self) -> None:
+        """Begin no more faults; one that is under way alongside goes on."""
+        self._beside.shutdown(wait=False, cancel_futures=True)
 
     def rows(self, seed: int, upto: int) -> list[Row]:
         """Return what is to be reported; tell of each violation."""
