@@ -4,7 +4,7 @@ VENV := .venv
 AUDIT := .venv-audit
 LOCKS := deploy/locks
 
-.PHONY: demo test check kills bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation sbom audit bench-load soak
+.PHONY: demo test check bench bench-ads bench-deletion bench-rights lock setup chaos chaos-nightly mutation sbom audit bench-load soak
 
 setup: $(VENV)/ready
 
@@ -20,35 +20,38 @@ demo: setup
 
 test: check
 	$(VENV)/bin/pytest -n 2 --dist worksteal
-	LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m "broker and not chaos"
-	$(MAKE) chaos
+	rm -rf $(CI) && mkdir -p $(CI)
+	LETHE_CHAOS_RESULTS=$(CI)/tests.jsonl $(ON_KAFKA) "broker or chaos"
+	$(RIG)
 
 mutation: setup
 	$(VENV)/bin/python -m tests.mutation
 
-# Each rows of one table. SEED repeats a run; the nightly one goes on where it was.
-CHAOS := .lethe/chaos
-BREAK := LETHE_TEST_BROKER=kafka $(VENV)/bin/pytest -n 2 --dist worksteal -m chaos
+# What breaks things on purpose: tests that kill at named points, and the rig. Each has rows of one
+# table. SEED repeats a run; the nightly one goes on where it was.
+SEED ?= 20261124
+CI := .lethe/chaos/ci
+NIGHT := .lethe/chaos/$(SEED)
+ON_KAFKA := LETHE_TEST_BROKER=kafka LETHE_CHAOS_SEED=$(SEED) $(VENV)/bin/pytest -n 2 --dist worksteal -m
+define RIG
+	$(VENV)/bin/python -m tests.chaos run --plan ci --seed $(SEED) --results $(CI)/rig.jsonl
+	$(VENV)/bin/python -m tests.chaos table $(CI)/*.jsonl
+endef
 
-chaos kills: SEED := $(or $(SEED),20261124)
-kills: setup
-	rm -rf $(CHAOS)/ci && mkdir -p $(CHAOS)/ci
-	LETHE_CHAOS_RESULTS=$(CHAOS)/ci/tests.jsonl LETHE_CHAOS_SEED=$(SEED) $(BREAK)
+chaos: setup
+	rm -rf $(CI) && mkdir -p $(CI)
+	LETHE_CHAOS_RESULTS=$(CI)/tests.jsonl $(ON_KAFKA) chaos
+	$(RIG)
 
-chaos: kills
-	$(VENV)/bin/python -m tests.chaos run --plan ci --seed $(SEED) --results $(CHAOS)/ci/rig.jsonl
-	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/ci/*.jsonl
-
-chaos-nightly: SEED := $(or $(SEED),20261124)
 chaos-nightly: setup
-	mkdir -p $(CHAOS)/$(SEED)
-	test -e $(CHAOS)/$(SEED)/tests.done || ( \
-	  rm -f $(CHAOS)/$(SEED)/tests.jsonl && \
-	  LETHE_CHAOS_RESULTS=$(CHAOS)/$(SEED)/tests.jsonl LETHE_CHAOS_SEED=$(SEED) LETHE_CHAOS_TIMES=25 $(BREAK) && \
-	  touch $(CHAOS)/$(SEED)/tests.done )
-	$(VENV)/bin/python -m tests.chaos run --plan nightly --seed $(SEED) --minutes 50 --results $(CHAOS)/$(SEED)/rig.jsonl
-	$(VENV)/bin/python -m tests.fuzz --count 200000 --seed $(SEED) --resume --results $(CHAOS)/$(SEED)/fuzz.jsonl
-	$(VENV)/bin/python -m tests.chaos table $(CHAOS)/$(SEED)/*.jsonl
+	mkdir -p $(NIGHT)
+	test -e $(NIGHT)/tests.done || ( \
+	  rm -f $(NIGHT)/tests.jsonl && \
+	  LETHE_CHAOS_RESULTS=$(NIGHT)/tests.jsonl LETHE_CHAOS_TIMES=25 $(ON_KAFKA) chaos && \
+	  touch $(NIGHT)/tests.done )
+	$(VENV)/bin/python -m tests.chaos run --plan nightly --seed $(SEED) --minutes 12 --results $(NIGHT)/rig.jsonl
+	$(VENV)/bin/python -m tests.fuzz --count 200000 --seed $(SEED) --resume --results $(NIGHT)/fuzz.jsonl
+	$(VENV)/bin/python -m tests.chaos table $(NIGHT)/*.jsonl
 
 check: setup
 	$(VENV)/bin/ruff format --check .
