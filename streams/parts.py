@@ -1,6 +1,6 @@
 """What a worker consists of: its parts, by the names that ``lethe worker --only`` takes.
 
-A room of parts is imported when one of them runs: a worker that deletes needs neither a table of
+A module of parts is imported when one of them runs: a worker that deletes needs neither a table of
 towns nor matrices, starts in half the time and is smaller.
 """
 
@@ -14,9 +14,9 @@ from streams.shared import Shared
 
 Loop = Callable[[Shared, threading.Event], None]
 
-# Each room has a mapping ``LOOPS`` of its parts.
+# Each module has a mapping ``LOOPS`` of its parts.
 _STATISTICS = "streams.wiring"
-ROOMS: Mapping[str, Sequence[str]] = {
+MODULES: Mapping[str, Sequence[str]] = {
     _STATISTICS: ("anonymise", "anonymise-raw", "load", "close", "gauges", "security"),
     "streams.ads": ("consent", "route", "settle"),
     "streams.cases": ("cases", "closures"),
@@ -25,14 +25,14 @@ ROOMS: Mapping[str, Sequence[str]] = {
     "streams.rights": ("requests", "rights", "visitor-facts"),
 }
 
-PARTS = (*(part for room in ROOMS.values() for part in room), "deliver", "agents")
-OF_A_POLICY = {*PARTS} - {*ROOMS[_STATISTICS], "agents"}
+PARTS = (*(part for module in MODULES.values() for part in module), "deliver", "agents")
+OF_A_POLICY = {*PARTS} - {*MODULES[_STATISTICS], "agents"}
 
 
 def loop_of(part: str) -> Loop:
     """Return what runs a part that is a loop. Raise KeyError for any other."""
-    room = {part: room for room, parts in ROOMS.items() for part in parts}[part]
-    loop: Loop = import_module(room).LOOPS[part]
+    module = {part: module for module, parts in MODULES.items() for part in parts}[part]
+    loop: Loop = import_module(module).LOOPS[part]
     return loop
 
 
@@ -42,14 +42,16 @@ def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
     Not of Faust's app: that starts its services when its consumer has joined its group, which takes
     a while after another worker was killed, and the data plane need not wait for it.
     """
-    found = {part: loop_of(part) for room in _used(shared) for part in ROOMS[room] if part in parts}
+    found = {
+        part: loop_of(part) for module in _used(shared) for part in MODULES[module] if part in parts
+    }
     if "deliver" in parts:
         found |= import_module("streams.ads").deliveries(shared)
     return [InThread(name, partial(loop, shared)) for name, loop in found.items()]
 
 
 def _used(shared: Shared) -> Iterator[str]:
-    """Yield the rooms that the policy gives something to do."""
+    """Yield the modules that the policy gives something to do."""
     yield _STATISTICS
     policy = shared.policy
     if policy is None:

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from streams.metrics import REGISTRY
-from streams.parts import ROOMS
+from streams.parts import MODULES
 
 # With these every metric there is.
-for _room in (*ROOMS, "streams.app"):
-    import_module(_room)
+for _module in (*MODULES, "streams.app"):
+    import_module(_module)
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"

@@ -6,14 +6,14 @@ from importlib import import_module
 
 import pytest
 
-from streams.parts import OF_A_POLICY, PARTS, ROOMS, loop_of
+from streams.parts import OF_A_POLICY, PARTS, MODULES, loop_of
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_each_room_has_the_parts_that_are_looked_for_there(room: str) -> None:
-    loops = import_module(room).LOOPS
-    assert tuple(loops) == tuple(ROOMS[room])
-    assert all(loop_of(each) is loops[each] for each in ROOMS[room])
+@pytest.mark.parametrize("module", MODULES)
+def test_each_room_has_the_parts_that_are_looked_for_there(module: str) -> None:
+    loops = import_module(module).LOOPS
+    assert tuple(loops) == tuple(MODULES[module])
+    assert all(loop_of(each) is loops[each] for each in MODULES[module])
 
 
 def test_no_part_is_named_twice() -> None:
