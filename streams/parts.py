@@ -25,7 +25,7 @@ MODULES: Mapping[str, Sequence[str]] = {
     "streams.rights": ("requests", "rights", "visitor-facts"),
 }
 
-PARTS = (*(part for module in MODULES.values() for part in module), "deliver", "agents")
+PARTS = (*(part for parts in MODULES.values() for part in parts), "deliver", "agents")
 OF_A_POLICY = {*PARTS} - {*MODULES[_STATISTICS], "agents"}
 
 

@@ -6,11 +6,11 @@ from importlib import import_module
 
 import pytest
 
-from streams.parts import OF_A_POLICY, PARTS, MODULES, loop_of
+from streams.parts import MODULES, OF_A_POLICY, PARTS, loop_of
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_room_has_the_parts_that_are_looked_for_there(module: str) -> None:
+def test_each_module_has_the_parts_that_are_looked_for_there(module: str) -> None:
     loops = import_module(module).LOOPS
     assert tuple(loops) == tuple(MODULES[module])
     assert all(loop_of(each) is loops[each] for each in MODULES[module])
