@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
 from schemas.registry import Topic, topics_of
 
 MOST_COPIES = 3  # of each partition, unless the settings say so
+ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def create_topics(
     Nothing that is there is changed. Raises KafkaException when the broker does not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, **options})
-    copies = replication or min(MOST_COPIES, len(admin.list_topics(timeout=30).brokers))
+    copies = replication or min(MOST_COPIES, len(admin.list_topics(timeout=ANSWER_SECONDS).brokers))
     kept = {"min.insync.replicas": str(copies - 1)} if copies > 2 else {}
     wanted = {
         prefix + topic.name: replace(topic, config={**topic.config, **kept})
@@ -81,7 +82,7 @@ def _await(admin: AdminClient, names: Collection[str]) -> None:
 
 def _served(admin: AdminClient, names: Collection[str]) -> bool:
     """Tell whether each topic is there and each partition's leader answers."""
-    found = admin.list_topics(timeout=30).topics
+    found = admin.list_topics(timeout=ANSWER_SECONDS).topics
     if any(name not in found for name in names):
         return False
     places = [TopicPartition(name, each) for name in names for each in found[name].partitions]
@@ -105,7 +106,7 @@ _NOT_YET = {
 
 
 def _drifts(admin: AdminClient, name: str, topic: Topic, copies: int) -> list[Drift]:
-    partitions = admin.list_topics(name, timeout=30).topics[name].partitions
+    partitions = admin.list_topics(name, timeout=ANSWER_SECONDS).topics[name].partitions
     fewest = min(len(each.replicas) for each in partitions.values())
     found = {
         "partitions": (str(topic.partitions), str(len(partitions))),

@@ -194,7 +194,7 @@ def test_no_message_stops_a_lane_of_the_ledger(
 
 @pytest.mark.parametrize("path", [SHORTENED, RAW], ids=["shortened", "raw"])
 def test_no_message_stops_those_of_tracking(path: Any) -> None:
-    rules = Rules({SITE: SiteRules(frozenset(), True)}, Map(), lambda: Salt(b"s" * 32))
+    rules = Rules({SITE: SiteRules(frozenset(), True)}, Map(), lambda _: Salt(b"s" * 32))
     sent: Any = messages("tracking-events", "tracking_event", path)
     result = anonymise(path, rules, sent, NOW)
     assert len(result.values) + len(result.rejects) == len(sent)

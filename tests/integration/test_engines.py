@@ -21,6 +21,7 @@ from lethe.local import EngineError, clickhouse, packages
 from lethe.local.engines import Engines
 from lethe.local.process import choose_port
 from schemas.registry import topics, topics_of
+from sinks import kafka_admin
 from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
 from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
@@ -116,7 +117,8 @@ def test_a_topic_that_differs_is_told_and_left_alone(
         ]
 
 
-def test_a_broker_that_does_not_answer_is_an_error() -> None:
+def test_a_broker_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_admin, "ANSWER_SECONDS", 1.0)
     nobody = f"127.0.0.1:{choose_port(0)}"
     with pytest.raises(KafkaException):
         create_topics(nobody, {"socket.timeout.ms": "500", "log_level": "0"})
