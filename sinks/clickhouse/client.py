@@ -29,6 +29,7 @@ logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 # One native block holds a whole insert, so that its token stands for all of it.
 MOST_ROWS: Final = 1_000_000
+SILENCE_SECONDS: Final = 30.0
 
 # Set with every insert: defaults change between releases and decide what is lost or doubled.
 PINNED: Final[Mapping[str, int | str]] = {
@@ -115,7 +116,7 @@ class Client:
         secure: bool = False,
         ca: Path | None = None,
         patience: float = 10.0,
-        silence: float = 30.0,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         self.database = database
         self._patience = patience

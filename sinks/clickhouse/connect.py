@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final, Protocol
 
-from sinks.clickhouse.client import ClickHouseDownError, Client
+from sinks.clickhouse.client import SILENCE_SECONDS, ClickHouseDownError, Client
 
 # Of queries and inserts ClickHouse tells ten times a second how far it is. It says nothing while it
 # rewrites parts and tables, which these users ask for.
@@ -58,5 +58,5 @@ def connect(place: Place, user: str, secrets: Path, *, patience: float = 10.0) -
         secure=place.secure,
         ca=place.ca,
         patience=patience,
-        silence=_SILENCE.get(user, 30.0),
+        silence=_SILENCE.get(user, SILENCE_SECONDS),
     )
