@@ -59,7 +59,10 @@ class Closures:
         return busy
 
     def batch(self) -> bool:
-        """Change up to AT_ONCE cases in one transaction, and tell whether there were any."""
+        """Change up to AT_ONCE cases or finish a job in one transaction; False: there was nothing.
+
+        Or departments have still to be told of all that could be changed, which takes a moment.
+        """
         with self._ledger.reading() as connection:  # most of the time there is nothing
             if not (jobs.is_open(connection) or cases.is_due(connection, self._clock())):
                 return False
@@ -72,7 +75,7 @@ class Closures:
             outbox.append(connection, READER, messages)
             if job is not None:
                 _note(connection, job, len(changes), None if found else self._clock())
-        return bool(changes)
+        return bool(changes) or (job is not None and not found)
 
     def publish(self) -> None:
         """Send what came of the batches, also what an earlier life left."""

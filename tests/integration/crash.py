@@ -17,7 +17,7 @@ from streams import cases, deletion, logging, rights
 from streams.settings import load
 from streams.shared import Shared
 
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 LOOPS = {**cases.LOOPS, **deletion.LOOPS, **rights.LOOPS}
 
 

@@ -20,6 +20,7 @@ from tests.integration.killing import Kill, Point, killing
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
 LOOPS = {"cases", "closures", "delete", "receipts"}
+ALL = 1_000_000  # more deletions than a night of kills asks for
 
 POINTS = {
     "closures": [
@@ -134,7 +135,7 @@ def all_told(company: Any, case_ids: list[str]) -> bool:
 
 def certificates(company: Any, case_ids: list[str]) -> dict[str, Any]:
     with company.ledger.reading() as connection:
-        found = deletion.latest(connection, 1_000)
+        found = deletion.latest(connection, ALL)
     return {
         each.deletion.case_id: each.certificate
         for each in found

@@ -344,6 +344,22 @@ def test_a_closing_goes_on_where_it_was_interrupted(
     assert job(desk, event_id).finished_at is not None
 
 
+def test_one_closing_after_another_is_done_without_a_pause(desk: Desk) -> None:
+    """A turn that finishes a job has done something: many groups may close at once."""
+    groups = ("spring", "summer", "autumn")
+    for group in groups:
+        desk.submit(f"guest-of-{group}", "gala-guests", group)
+    desk.run()
+    for group in groups:
+        desk.report("event_over", "gala-guests", group=group)
+    desk.run(close=False)
+    turns = 1
+    while desk.closures.batch():
+        turns += 1
+    assert len(desk.deletions()) == 3
+    assert turns == 2 * 3 + 1  # one that changes, one that finishes, and one without work
+
+
 def test_a_closing_waits_for_what_the_lane_has_still_to_say_of_a_case(desk: Desk) -> None:
     """Or the older state would come last, and stand on the compacted topic."""
     desk.submit("event", "galas", "spring")
