@@ -68,7 +68,10 @@ def partitions(source: Consumer, topic: str, seconds: float = 10.0) -> list[int]
 
 
 def poll(source: Consumer, most: int, seconds: float) -> list[Message]:
-    """Return up to ``most`` messages, waiting at most ``seconds``; raise on a broker's error."""
+    """Return up to ``most`` messages, waiting at most ``seconds``; raise on a broker's error.
+
+    What passes by itself is no error: who asks again is answered.
+    """
     messages: list[Message] = source.consume(most, seconds)
     for message in messages:
         if (error := message.error()) is not None:
@@ -126,7 +129,13 @@ _MOVED = {
     KafkaError._NO_OFFSET,  # noqa: SLF001 - none of what was read is ours any more
     KafkaError._STATE,  # noqa: SLF001 - likewise, when put back
 }
-_PASSING = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF}  # noqa: SLF001 - librdkafka's own codes are named so
+_PASSING = {
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes are named so
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._PARTITION_EOF,  # noqa: SLF001
+    # Who waited for something else that long reads for the group no more, and joins it again.
+    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
+}
 
 
 class BatchProducer:
