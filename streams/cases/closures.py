@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
+from privacy.durations import DAY_MS, HOUR_MS
 from privacy.lifecycle import ServiceEvent
 from privacy.outcome import Reason
 from privacy.policy import Policy
@@ -25,7 +26,8 @@ from streams.turns import take_turns
 
 AT_ONCE = 1_000
 IDLE_SECONDS = 0.1
-FORGET_AFTER_MS = 8 * 86_400_000  # a day more than events are on their topic
+FORGET_AFTER_MS = 8 * DAY_MS  # a day more than events are on their topic
+FORGET_EVERY_MS = HOUR_MS
 READER = "closures"
 
 
@@ -46,14 +48,18 @@ class Closures:
         self._ledger = ledger
         self._producer = producer
         self._clock = clock
+        self._forget_at = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop``; while the ledger is away, wait for it."""
-        with self._ledger.transaction() as connection:
-            jobs.forget(connection, self._clock() - FORGET_AFTER_MS)
-        take_turns(self._turn, stop, IDLE_SECONDS)
+        take_turns(self.turn, stop, IDLE_SECONDS)
 
-    def _turn(self) -> bool:
+    def turn(self) -> bool:
+        """Change a batch, tell of it, and each hour forget old jobs; False: there was nothing."""
+        if self._clock() >= self._forget_at:
+            with self._ledger.transaction() as connection:
+                jobs.forget(connection, self._clock() - FORGET_AFTER_MS)
+            self._forget_at = self._clock() + FORGET_EVERY_MS
         busy = self.batch()
         self.publish()
         return busy
@@ -68,14 +74,17 @@ class Closures:
                 return False
         with self._ledger.transaction() as connection:
             job = jobs.unfinished(connection)
-            found = self._due(connection) if job is None else self._closing(connection, job)
+            found = [] if job is None else self._closing(connection, job)
             changes = _can_be_told(connection, found)
+            if job is not None:
+                _note(connection, job, len(changes), None if found else self._clock())
+            busy = bool(changes) or (job is not None and not found)
+            if not busy:  # there is no job, or it has to wait, and others have not
+                changes = _can_be_told(connection, self._due(connection))
             keep(connection, changes)
             messages = [each for change in changes for each in change.messages]
             outbox.append(connection, READER, messages)
-            if job is not None:
-                _note(connection, job, len(changes), None if found else self._clock())
-        return bool(changes) or (job is not None and not found)
+        return busy or bool(changes)
 
     def publish(self) -> None:
         """Send what came of the batches, also what an earlier life left."""

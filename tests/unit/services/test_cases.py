@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from privacy.durations import DAY_MS
 from privacy.lifecycle import NoticeKind
 from schemas.codec import decode
 from sinks.ledger import jobs, outbox, tables
@@ -377,6 +378,23 @@ def test_a_closing_waits_for_what_the_lane_has_still_to_say_of_a_case(desk: Desk
     assert desk.states() == {"event": "over"}
 
 
+def test_what_is_due_does_not_wait_for_a_closing_that_has_to(desk: Desk) -> None:
+    desk.submit("app", "jobs", "clerk")
+    desk.submit("event", "galas", "spring")
+    desk.run()
+    desk.report("process_ended", "jobs", group="clerk")
+    desk.run()
+    desk.report("event_over", "galas", group="spring")
+    desk.run(close=False)
+    with desk.ledger.transaction() as connection:
+        unsaid = outbox.Message("cases-sales", b"event", b"an older state")
+        outbox.put(connection, "cases", Position("service-events", 0, 99), [unsaid])
+    desk.now += DAY_MS
+    assert desk.closures.batch()
+    assert desk.states() == {"app": "ended", "event": "open"}
+    assert not desk.closures.batch()
+
+
 def test_a_closing_tells_the_subject_what_the_life_cycle_says(desk: Desk) -> None:
     """Who was hired knows it; who was rejected is being told; the others, as long as they can."""
     for case_id in ("app", "hired", "rejected"):
@@ -413,13 +431,11 @@ def test_jobs_are_forgotten_when_their_events_are_gone_from_the_topic(desk: Desk
     desk.submit("c-1", "samples")
     event_id = desk.report("delivered", "samples", "c-1")
     desk.run()
-    stopped = threading.Event()
-    stopped.set()
     desk.now += closures.FORGET_AFTER_MS
-    desk.closures.run(stopped)
+    desk.closures.turn()
     assert job(desk, event_id)
-    desk.now += 1
-    desk.closures.run(stopped)
+    desk.now += closures.FORGET_EVERY_MS
+    desk.closures.turn()
     assert job(desk, event_id) is None
 
 
