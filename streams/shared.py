@@ -1,8 +1,8 @@
 """What the parts of one worker share: settings, policy, consents in memory, ledger, clients."""
 
 import time
-from functools import cached_property
 from pathlib import Path
+from threading import RLock
 
 from confluent_kafka import Consumer
 from sqlalchemy import URL, make_url
@@ -31,7 +31,9 @@ class Shared:
         ``ledger`` is used in the place of the settings' own, which is opened otherwise.
         """
         self.settings = settings
-        self._given = ledger
+        self._opening = RLock()  # each loop is a thread, and the first to ask opens it for all
+        self._ledger = ledger
+        self._consents: Consents | None = None
         self._text = None if settings.policy is None else policy.read(settings.policy)
         self.policy = None if self._text is None else policy.parse(self._text, str(settings.policy))
 
@@ -42,17 +44,23 @@ class Shared:
             raise SettingsError("policy: name the policy file; nothing can be done here without it")
         return self.policy
 
-    @cached_property
+    @property
     def consents(self) -> Consents:
         """What visitors chose about the policy's purposes."""
-        kafka, options = self.settings.kafka, kafka_login.options(self.settings)
-        purposes = tuple(self.policy.purposes) if self.policy is not None else ()
-        return Consents(kafka.bootstrap, options, kafka.prefix, purposes)
+        with self._opening:
+            if self._consents is None:
+                kafka, options = self.settings.kafka, kafka_login.options(self.settings)
+                purposes = tuple(self.policy.purposes) if self.policy is not None else ()
+                self._consents = Consents(kafka.bootstrap, options, kafka.prefix, purposes)
+            return self._consents
 
-    @cached_property
+    @property
     def ledger(self) -> Ledger:
         """The ledger, migrated."""
-        return self._given or open_ledger(self.settings)
+        with self._opening:
+            if self._ledger is None:
+                self._ledger = open_ledger(self.settings)
+            return self._ledger
 
     def record_policy(self) -> None:
         """Keep this version of the policy in the ledger, if there is one, as the one in force.
