@@ -19,7 +19,13 @@ from tests.chaos.report import VIOLATIONS, Row
 
 SLACK_MS = 500  # for a stand-in to look at what has reached its socket
 SLOW_MS = 3_000  # for what was sent to reach it through a network that is in trouble
-FINAL = frozenset({"delivered", "refused", "uncertain", "dropped"})
+
+# Whose visits a provider is told of who agreed: those of a page, or None, all.
+TOLD: Mapping[str, str | None] = {
+    "ga4": None, "google-ads": "/thanks", "linkedin": "/thanks", "meta": None, "x": "/thanks",
+}  # fmt: skip
+# What may have been taken is never sent again, but to those that take all or nothing, and once.
+CERTAIN = frozenset({"meta"})
 
 Path = tuple[str, ...]
 Cell = tuple[int, int]  # visitors, events
@@ -74,6 +80,7 @@ class World:
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)  # by provider and event
     fates: Mapping[tuple[str, str], str] = field(default_factory=dict)  # likewise
     told_of: Mapping[str, str] = field(default_factory=dict)  # conversions' ids: their event
+    there: frozenset[tuple[str, str]] = frozenset()  # providers that have something of a visitor
     cases: Mapping[str, Case] = field(default_factory=dict)
     made_of: Mapping[str, str] = field(default_factory=dict)  # idempotency key: case
     said: Mapping[str, Sequence[str | None]] = field(default_factory=dict)  # case: states told
@@ -209,7 +216,10 @@ def _counted_against_their_will(owed: Owed, world: World) -> Iterator[Violation]
 
 
 def nothing_is_left_behind(owed: Owed, world: World) -> Iterator[Violation]:
-    """I5: of what is deleted no byte is found, and each deletion is certified."""
+    """I5: of what is deleted no byte is found, and each deletion is certified.
+
+    Of who withdrew nothing is at a provider that can remove it.
+    """
     for name, at in owed.ended.items():
         if not world.cases.get(name, Case("gone")).certified:
             yield Violation("left_behind", at, f"case {name} has no certificate")
@@ -217,6 +227,11 @@ def nothing_is_left_behind(owed: Owed, world: World) -> Iterator[Violation]:
         yield Violation("left_behind", None, each)
     if world.blind:
         yield Violation("left_behind", None, "the search does not find what is there on purpose")
+    decided = owed.of("ads")
+    for provider, who in sorted(world.there):
+        those = decided.get(who, ())
+        if those and those[-1].decision is not Decision.GIVEN and all(e.acked_at for e in those):
+            yield Violation("left_behind", those[-1].acked_at, f"{provider} still has {who}")
 
 
 def providers_take_once(owed: Owed, world: World) -> Iterator[Violation]:
@@ -225,16 +240,31 @@ def providers_take_once(owed: Owed, world: World) -> Iterator[Violation]:
         at = owed.acked_at(world.told_of.get(name, name))
         for _ in range(times - 1):
             yield Violation("doubled", at, f"{provider}: {name}")
+    for (provider, name), fate in world.fates.items():
+        visit = owed.visits.get(world.told_of.get(name, name))
+        if visit is not None and fate == "delivered" and not world.taken[provider, name]:
+            yield Violation("lost", visit.acked_at, f"{provider}: {name} was never taken")
+    yield from _every_provider_is_told(owed, world)
+
+
+def _every_provider_is_told(owed: Owed, world: World) -> Iterator[Violation]:
+    """Look at visits of those who agreed and stay; what else becomes of them has its reasons."""
     stays = {
         who
         for who, those in owed.of("ads").items()
         if all(each.decision is Decision.GIVEN and each.acked_at for each in those)
     }
+    fates: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for (provider, name), fate in world.fates.items():
+        fates[provider, world.told_of.get(name, name)].add(fate)
     for name, visit in owed.visits.items():
-        if visit.acked_at and visit.epoch and visit.visitor in stays and not visit.late:
-            fate = world.fates.get(("meta", name))
-            if fate != "delivered":
-                yield Violation("lost", visit.acked_at, f"meta: {name} is {fate}")
+        if not (visit.acked_at and visit.epoch and visit.visitor in stays) or visit.late:
+            continue
+        for provider, page in TOLD.items():
+            good = {"delivered"} if provider in CERTAIN else {"delivered", "uncertain"}
+            if page in {None, visit.page} and not fates[provider, name] & good:
+                became = ", ".join(sorted(fates[provider, name])) or "unknown there"
+                yield Violation("lost", visit.acked_at, f"{provider}: {name} is {became}")
 
 
 def order_is_kept(owed: Owed, world: World) -> Iterator[Violation]:

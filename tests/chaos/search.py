@@ -1,7 +1,7 @@
 """What is written of people on disks and in logs, looked for in a process of its own."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,30 +16,42 @@ _COOKIES = re.compile(rb"cookie-[0-9]+-[0-9]+-[0-9]+")
 class Seen(NamedTuple):
     """Where who was seen: file, how it was opened, and a word of theirs.
 
-    ``keys`` are the ledger's files with one of the keys in them, ``logged`` the logs that name
-    somebody, by name, each as often as that is.
+    ``keys`` are the ledger's files with one of the keys in them, ``living`` those with one that is
+    there on purpose, ``logged`` the logs that name somebody, by name, each as often as that is.
     """
 
     people: Sequence[tuple[str, str, str]]
     keys: Sequence[str]
+    living: Sequence[str]
     logged: Sequence[str]
 
 
 def look(
-    folders: Iterable[Path], mark: str, ledger: Iterable[Path], keys: Iterable[bytes], logs: Path
+    folders: Iterable[Path],
+    mark: str,
+    ledger: Iterable[Path],
+    keys: Iterable[bytes],
+    living: Iterable[bytes],
+    logs: Path,
 ) -> Seen:
     """Look for everybody in ``folders``, whose words bear the ``mark``."""
     people: Any = _People(mark)
     hits = search(folders, people).hits
+    kept = read(ledger)
     return Seen(
         [(path, how, people.words[number]) for path, how, number in sorted(hits)],
-        [path.name for path, content in read(ledger).items() for key in keys if key in content],
+        _with(kept, keys),
+        _with(kept, living),
         [
             path.name
             for path, content in read(logs.iterdir()).items()
             for _ in [*_COOKIES.findall(content), *people.found_in(content)]
         ],
     )
+
+
+def _with(files: Mapping[Path, bytes], words: Iterable[bytes]) -> list[str]:
+    return [path.name for path, content in files.items() for each in words if each in content]
 
 
 class _People:

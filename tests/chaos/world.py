@@ -4,7 +4,7 @@ import re
 import time
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from lethe.standins.account import SITE
+from lethe.standins.account import SITE, ad_ids
+from lethe.standins.desk import Answer, Call
 from privacy.durations import DAY_MS
 from schemas.codec import WireError, decode
 from sinks.ads import hashing
@@ -33,6 +34,7 @@ DEPARTMENT = "sales"
 SERVICE = "sample-request"
 LOOK_SECONDS = 0.5
 CLOCKS_AGREE_MS = 1_800_000  # the least that a clock of ``clocks.STEPS`` is off is twice as much
+_MEMBERS = re.compile(r"[0-9a-f]{64}")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -62,6 +64,7 @@ def _left(stack: Stack, owed: Owed) -> Mapping[str, int]:
             tables.withdrawals.c.effective_at.is_(None)
         ),
         "messages to be sent": select(func.count()).select_from(tables.outbox),
+        "removals at providers": select(func.count()).where(tables.reached.c.due_at.is_not(None)),
         "deletions to be certified": select(func.count()).where(
             tables.deletions.c.completed_at.is_(None)
         ),
@@ -152,22 +155,54 @@ def _look_at_providers(stack: Stack, owed: Owed, world: World) -> None:
     }  # fmt: skip
     known = owed.visits.keys() | world.told_of.keys()
     members = {hashing.member(SITE, each.visitor): each.visitor for each in owed.changes.values()}
+    calls = list(stack.desk.calls)
     world.calls = [
         Called(
             call.provider,
             call.began,
             sorted(known & {*_IDS.findall(str(call.content))}),
-            [members[each] for each in answer.taken if each in members],
+            [members[each] for each in _entering(call) if each in members],
         )
-        for call, answer in list(stack.desk.calls)
+        for call, _ in calls
     ]
     world.taken = Counter(
         {key: times for key, times in stack.desk.taken.items() if key[1] in known}
     )
+    world.there = _there(calls, owed, members)
     row = tables.deliveries.c
     with stack.ledger.reading() as connection:
         fates = connection.execute(select(row.provider, row.event_id, row.state))
         world.fates = {(provider, name): state for provider, name, state in fates}
+
+
+def _entering(call: Call) -> Sequence[str]:
+    """Return whom a call would make members, by what audiences have them under."""
+    return [] if call.method == "DELETE" else _MEMBERS.findall(str(call.content))
+
+
+def _there(
+    calls: Iterable[tuple[Call, Answer]], owed: Owed, members: Mapping[str, str]
+) -> frozenset[tuple[str, str]]:
+    """Return where something is of a visitor: what was taken last, and not removed since.
+
+    Of those who can remove it, and in the order in which calls began.
+    """
+    clients = {ad_ids(_number(who))["ga_client_id"]: who for who in set(members.values())}
+    there: set[tuple[str, str]] = set()
+    for call, answer in sorted(calls, key=lambda both: both[0].began):
+        its = call.provider
+        visits = [
+            owed.visits[each] for each in answer.taken if its == "ga4" and each in owed.visits
+        ]
+        there |= {(its, each.visitor) for each in visits}
+        there |= {(its, members[each]) for each in answer.taken if each in members}
+        gone = (members.get(each.whom) or clients.get(each.whom) for each in answer.removed)
+        there -= {(its, who) for who in gone if who is not None}
+    return frozenset(there)
+
+
+def _number(visitor: str) -> int:
+    return int(visitor.rpartition("-")[2])
 
 
 def _look_at_cases(stack: Stack, owed: Owed, world: World) -> None:
@@ -207,17 +242,20 @@ def _look_at_disks(stack: Stack, owed: Owed, world: World) -> None:
     crm = str(stack.folder / "crm.db")
     ended = [owed.forms[each] for each in owed.ended if each in owed.forms]
     gone = {_token(each.email) for each in ended}
+    living = [form for name, form in owed.forms.items() if name not in owed.ending and form.wrapped]
     seen = aside(
         look,
         [stack.folder, *_topics(stack), *stack.ground.folders[1:]],
         stack.company.marks[0],
         list(stack.settings.data_dir.glob("ledger*")),
         [b64decode(key) for each in ended for key in each.wrapped],
+        [b64decode(key) for each in living[:1] for key in each.wrapped],
         stack.folder / "logs",
     )
     allowed = [path.startswith(crm) and word not in {*ADDRESSES, *gone}
                for path, _, word in seen.people]  # fmt: skip
-    world.blind = not any(allowed) and bool(owed.forms.keys() - owed.ended.keys())
+    world.blind = bool(owed.forms.keys() - owed.ended.keys()) and not any(allowed)
+    world.blind |= bool(living) and not seen.living
     world.found = [
         *(f"{word} in {Path(path).name}, {how}"
           for (path, how, word), fine in zip(seen.people, allowed, strict=True) if not fine),

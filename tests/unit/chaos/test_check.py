@@ -80,8 +80,9 @@ def world() -> World:
         states={LEAVES: [1, 2]},
         ends=[End(LEAVES, 2, 250)],
         calls=[Called("meta", 130, ["a", "b"]), Called("x", 240, ["order"], [LEAVES])],
-        taken=Counter({("meta", "a"): 1, ("x", "order"): 1}),
-        fates={("meta", "a"): "delivered"},
+        taken=Counter({("meta", "a"): 1, ("ga4", "a"): 1, ("x", "order"): 1}),
+        fates={("meta", "a"): "delivered", ("ga4", "a"): "delivered"},
+        there=frozenset({("ga4", STAYS), ("meta", STAYS)}),
         told_of={"order": "b"},
         cases={"kept": Case("open"), "gone": Case("deleted", certified=True)},
         made_of={"key of kept": "kept", "key of gone": "gone"},
@@ -108,7 +109,7 @@ def test_what_was_on_its_way_through_a_slow_network_may_arrive_late(
     assert {name for name, _ in violations(owed, world)} == {"I4"}
 
 
-def without(key: str) -> Callable[[Any], Any]:
+def without(key: Any) -> Callable[[Any], Any]:
     return lambda there: {name: each for name, each in there.items() if name != key}
 
 
@@ -141,9 +142,12 @@ DOCTORED: list[tuple[str, str, str, Callable[[Any], Any]]] = [
     ("I5", "left_behind", "traces", lambda _: ["the ledger has gone"]),
     ("I5", "left_behind", "found", lambda _: ["what a form said in a file"]),
     ("I5", "left_behind", "blind", lambda _: True),
+    ("I5", "left_behind", "there", lambda there: there | {("ga4", LEAVES)}),
     ("I6", "doubled", "taken", lambda there: there + Counter([("x", "order")])),
-    ("I6", "lost", "fates", lambda _: {("meta", "a"): "claimed"}),
-    ("I6", "lost", "fates", lambda _: {}),
+    ("I6", "lost", "taken", lambda there: there - Counter([("ga4", "a")])),
+    ("I6", "lost", "fates", with_(("meta", "a"), "uncertain")),
+    ("I6", "lost", "fates", with_(("ga4", "a"), "claimed")),
+    ("I6", "lost", "fates", without(("ga4", "a"))),
     ("I7", "out_of_order", "states", lambda _: {LEAVES: [2, 1]}),
     ("I7", "out_of_order", "standings", with_((LEAVES, "ads"), "given")),
     ("I7", "out_of_order", "said", with_("gone", ["open", None, "open"])),
@@ -165,6 +169,13 @@ def test_what_is_wrong_is_counted(
 ) -> None:
     doctored = replace(world, **{field: doctor(getattr(world, field))})
     assert (invariant, kind) in {(name, each.kind) for name, each in violations(owed, doctored)}
+
+
+def test_what_may_have_been_taken_is_not_lost_where_it_cannot_be_sent_again(
+    owed: Owed, world: World
+) -> None:
+    fates = with_(("ga4", "a"), "uncertain")(world.fates)
+    assert violations(owed, replace(world, fates=fates)) == []
 
 
 def test_a_violation_is_laid_at_the_fault_of_its_time(owed: Owed, world: World) -> None:
