@@ -26,7 +26,7 @@ from sinks.geo.store import sample_table
 from sinks.kafka import consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Geo, Kafka, Settings, load
-from tests.chaos.report import SEED, Row, report
+from tests.chaos.report import RESULTS, SEED, Row, read, report
 
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("lethe", deadline=None)
@@ -49,13 +49,23 @@ def _logs_of_its_own() -> Iterator[None]:
             root.setLevel(level)
 
 
-@pytest.fixture(scope="session")
-def chaos_report() -> Callable[[str, int, int], None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has reported already: a night that broke off goes on where it was."""
+    if RESULTS is not None:
+        reported = {each.plan for each in read(RESULTS)}
+        done = [each for each in items if each.nodeid in reported]
+        config.hook.pytest_deselected(items=done)
+        items[:] = [each for each in items if each not in done]
+
+
+@pytest.fixture
+def chaos_report(request: pytest.FixtureRequest) -> Callable[[str, int, int], None]:
     """Report that a fault was injected so many times into so much, once nothing was wrong."""
 
     def tell(fault: str, times: int, in_flight: int) -> None:
-        if file := os.environ.get("LETHE_CHAOS_RESULTS"):
-            report(Path(file), Row(fault, times, in_flight, 0, 0, 0, 0, 0, SEED))
+        if RESULTS is not None:
+            name = request.node.nodeid
+            report(RESULTS, Row(fault, times, in_flight, 0, 0, 0, 0, 0, SEED, plan=name))
 
     return tell
 

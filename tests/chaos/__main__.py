@@ -1,6 +1,7 @@
 """``python -m tests.chaos run``: inject faults and count what must not be; ``table``: show it."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -51,10 +52,12 @@ def burn(given: argparse.Namespace, console: Console) -> None:
     def tell(what: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} {what}", highlight=False, markup=False)
 
+    if apart.MOUNTS not in offered and os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
+        raise SystemExit("no disk can be mounted here, and LETHE_REQUIRE_SERVICES asks for it")
     tell(f"seed {given.seed}, apart: {', '.join(sorted(offered)) or 'nothing'}")
     run(
         given.plan, given.seed, given.results, tell,
-        minutes=given.minutes, only=given.only, keep=given.keep,
+        offered=offered, minutes=given.minutes, only=given.only, keep=given.keep,
     )  # fmt: skip
 
 

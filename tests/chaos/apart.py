@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,24 +25,19 @@ _PLACES: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _CHAIN: Final = ("inet", "chaos", "in")
 
 
-def entered() -> bool:
-    """Tell whether this runs in namespaces of its own, and may mount."""
-    return _ENTERED in os.environ
-
-
 def enter() -> frozenset[str]:
     """Begin this program anew in namespaces of its own; return there what they offer.
 
     Nothing is offered where a user may not do so. There is a loopback interface alone: fetch before
     what has to be fetched.
     """
-    if not entered():
+    if _ENTERED not in os.environ:
         for words in _ways():
             if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
                 again = [*words, sys.executable, *sys.orig_argv[1:]]
                 os.execve(words[0], again, {**os.environ, _ENTERED: "1"})
         return frozenset()
-    offered = {MOUNTS}
+    offered = {MOUNTS} if _mounts() else set()
     try:
         _run("ip", "link", "set", "lo", "up")
         _run("nft", "add", "table", *_CHAIN[:2])
@@ -73,6 +69,16 @@ def mount(folder: Path, size: int) -> None:
     """Mount a disk of ``size`` bytes, in memory, at an empty folder. Raises RefusedError."""
     folder.mkdir(parents=True, exist_ok=True)
     _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+
+
+def _mounts() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            mount(Path(folder), 1 << 20)
+            unmount(Path(folder))
+        except (FileNotFoundError, RefusedError):
+            return False
+    return True
 
 
 def unmount(folder: Path) -> None:

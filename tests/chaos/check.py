@@ -340,7 +340,13 @@ def violations(owed: Owed, world: World) -> list[tuple[str, Violation]]:
 
 
 def rows(
-    owed: Owed, found: Sequence[Violation], episodes: Sequence[Episode], *, seed: int, upto: int
+    owed: Owed,
+    found: Sequence[Violation],
+    episodes: Sequence[Episode],
+    *,
+    seed: int,
+    upto: int,
+    plan: str = "",
 ) -> list[Row]:
     """Return a row for each episode, and one for each thing that goes wrong all along.
 
@@ -356,7 +362,7 @@ def rows(
 
     def row(fault: str, times: int, in_flight: int, counted: Mapping[str, int], note: str) -> Row:
         counts = {each: counted.get(each, 0) for each in VIOLATIONS}
-        return Row(fault, times, in_flight, **counts, seed=seed, note=note, upto=upto)
+        return Row(fault, times, in_flight, **counts, seed=seed, note=note, upto=upto, plan=plan)
 
     made = []
     for number, (episode, end) in enumerate(zip(episodes, ends, strict=True)):

@@ -5,27 +5,44 @@ from typing import Final
 
 from lethe.local.process import listening
 from tests.chaos.faults import Fault, kill
-from tests.chaos.stack import Stack
+from tests.chaos.stack import ChaosError, Stack, wait
 
 THREE: Final = "three brokers"
 NEEDS: Final = frozenset({THREE})
 
 
 def one_is_lost(stack: Stack, random: Random) -> str:
-    """Kill one of three brokers; traffic is acknowledged before it is back."""
+    """Kill one of three brokers, and keep it away until traffic was acknowledged without it."""
     broker = random.choice(stack.brokers)
     kill(broker)
-    stack.flow(10)
-    return "" if listening(broker.ports[0]) else "acknowledged while it was away"
+    before = _acknowledged(stack)
+
+    def is_acknowledged() -> bool:
+        if any(map(listening, broker.ports)):
+            kill(broker)
+        return _acknowledged(stack) >= before + 10
+
+    wait(is_acknowledged, "traffic to flow without one of three brokers")
+    return "acknowledged while it was away"
 
 
 def two_are_lost(stack: Stack, random: Random) -> str:
-    """Kill two of three brokers at once; what is acknowledged then has two copies again."""
-    for each in random.sample(list(stack.brokers), 2):
+    """Kill two of three brokers at once: nothing is acknowledged that has one copy."""
+    lost = random.sample(list(stack.brokers), 2)
+    for each in lost:
         kill(each)
+    before = _acknowledged(stack)
     stack.meet()
+    more = _acknowledged(stack) - before
+    if more and not any(listening(port) for each in lost for port in each.ports):
+        raise ChaosError(f"{more} requests were acknowledged with one copy")
     stack.flow(seconds=60)
     return ""
+
+
+def _acknowledged(stack: Stack) -> int:
+    assert stack.traffic is not None
+    return stack.traffic.acknowledged
 
 
 FAULTS = (

@@ -70,7 +70,7 @@ def _fill_of(stack: Stack, whose: str, random: Random) -> str:
         stack.meet()
     stack.flow(seconds=60)
     names = [each for each, count in _restarts(stack).items() if count > ended[each]]
-    return f"ended: {', '.join(sorted(names))}" if names else ""
+    return f"tmpfs of limited size{', ended: ' if names else ''}{', '.join(sorted(names))}"
 
 
 def _restarts(stack: Stack) -> dict[str, int]:

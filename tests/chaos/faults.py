@@ -33,11 +33,14 @@ class Fault:
 
 def kill(process: Process) -> None:
     """Kill a process by SIGKILL, and wait until it is started again."""
-    before = process.restarts
     wait(process.alive, f"{process.name} to be alive")
+    killed = process.pid
     with suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
-    wait(lambda: process.restarts > before and process.alive(), f"{process.name} to be restarted")
+        os.kill(killed, signal.SIGKILL)
+    wait(
+        lambda: process.pid != killed and process.alive(),
+        f"{process.name} to be restarted",
+    )
 
 
 @contextmanager
@@ -69,12 +72,23 @@ def kill_broker(stack: Stack, random: Random) -> str:
 
 def stop_broker(stack: Stack, random: Random) -> str:
     """Have a broker end in an orderly way; it is started again."""
-    broker = random.choice(stack.brokers)
-    before = broker.restarts
-    broker.stop()
-    wait(lambda: broker.restarts > before, "the broker to be restarted")
+    _stop(random.choice(stack.brokers))
     stack.flow()
     return ""
+
+
+def stop_clickhouse(stack: Stack, _: Random) -> str:
+    """Have ClickHouse end in an orderly way, inserts or not; it is started again."""
+    _stop(stack.clickhouse)
+    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
+    stack.flow()
+    return ""
+
+
+def _stop(process: Process) -> None:
+    before = process.restarts
+    process.stop()
+    wait(lambda: process.restarts > before, f"{process.name} to be restarted")
 
 
 def kill_clickhouse(stack: Stack, random: Random) -> str:
@@ -124,6 +138,7 @@ FAULTS: Sequence[Fault] = (
     Fault("broker killed", kill_broker, ci=2, nightly=20),
     Fault("broker stopped", stop_broker, ci=1, nightly=10),
     Fault("ClickHouse killed", kill_clickhouse, ci=3, nightly=100),
+    Fault("ClickHouse stopped", stop_clickhouse, ci=1, nightly=10),
     Fault("worker paused 0.1 s", pause(0.1), ci=6, nightly=100),
     Fault("worker paused > lease", pause(2 * LEASE_SECONDS), ci=2, nightly=50, alongside=True),
     Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=2, nightly=50, alongside=True),

@@ -7,7 +7,8 @@ when it is checked: what was reported is not run again.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import groupby
@@ -25,7 +26,7 @@ from tests.chaos.grounds import company_disk, reached, rough, three
 from tests.chaos.owed import Owed
 from tests.chaos.providers import moody
 from tests.chaos.report import Row, read, report
-from tests.chaos.stack import Ground, Stack
+from tests.chaos.stack import ChaosError, Ground, Stack
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import drained, found
 
@@ -45,6 +46,7 @@ GROUNDS: Mapping[str, tuple[Make, frozenset[str]]] = {
     "three brokers": (three, cluster.NEEDS),
 }
 START_SECONDS = 120.0
+WAITING = 2  # faults that go on alongside, so that a slice is over in its time
 SHOWN = 30  # violations that are told one by one
 
 
@@ -61,32 +63,32 @@ def episodes(plan: Plan, seed: int, only: Sequence[str] = ()) -> list[Fault]:
     return sorted(found, key=lambda fault: list(GROUNDS).index(ground_of(fault)))
 
 
-def _can(fault: Fault) -> bool:
-    return apart.entered() or not fault.needs & disks.NEEDS
-
-
 def run(
     plan: Plan,
     seed: int,
     results: Path,
     tell: Tell,
     *,
+    offered: Collection[str],
     minutes: float = 60.0,
     only: Sequence[str] = (),
     keep: Path | None = None,
 ) -> None:
     """Run what of a plan is not reported yet, in slices of at most so many minutes of faults.
 
-    ``keep``: where all files are left for a look.
+    ``offered`` is what the kernel does for us (``apart.enter``). ``keep``: where all files are left
+    for a look. Raise ChaosError when the file is another plan's.
     """
-    order = [fault for fault in episodes(plan, seed, only) if _can(fault)]
-    if not read(results):
+    wanted = episodes(plan, seed, only)
+    order = [each for each in wanted if apart.MOUNTS in offered or not each.needs & disks.NEEDS]
+    its = f"{plan}: {len(order)} of {', '.join(only) or 'all'}"
+    done = _done(results, seed, its)
+    if not done:
         report(
             results,
-            *(Row(name, 0, 0, 0, 0, 0, 0, 0, seed, "not injected: no disk can be mounted here")
-              for name, fault in FAULTS.items() if not only and not _can(fault)),
+            *(Row(each, 0, 0, 0, 0, 0, 0, 0, seed, "not injected: no disk can be mounted here")
+              for each in dict.fromkeys(fault.name for fault in wanted if fault not in order)),
         )  # fmt: skip
-    done = max((each.upto for each in read(results) if each.seed == seed), default=0)
     left = list(enumerate(order))[done:]
     for name, those in groupby(left, key=lambda each: ground_of(each[1])):
         waiting = [fault for _, fault in those]
@@ -98,7 +100,15 @@ def run(
                     slice_.burn(waiting, minutes)
                 done += len(slice_.episodes)
                 waiting = waiting[len(slice_.episodes) :]
-                report(results, *slice_.rows(seed, done))
+                report(results, *slice_.rows(seed, done, its))
+
+
+def _done(results: Path, seed: int, plan: str) -> int:
+    """Return how many episodes of a plan are in the file."""
+    found = [each for each in read(results) if each.upto and each.seed == seed]
+    if others := {each.plan for each in found} - {plan}:
+        raise ChaosError(f"{results} is of '{others.pop()}', not '{plan}': name another file")
+    return max((each.upto for each in found), default=0)
 
 
 class Slice:
@@ -109,7 +119,7 @@ class Slice:
     ) -> None:
         self.episodes: list[Episode] = []
         self._beside = ThreadPoolExecutor(1)
-        self._going_on: list[Future[None]] = []
+        self._going_on: deque[Future[None]] = deque()
         self._one_at_a_time = Lock()
         self._ground = ground
         self._folder = folder
@@ -136,8 +146,7 @@ class Slice:
                     if number and time.monotonic() > deadline:
                         break
                     self._begin(number, fault, stack, chance)
-                for each in self._going_on:
-                    each.result()
+                self._wait_for(0)
             acked.close()
             self._owed = Owed(lines(file))
             self._tell("no more traffic: all has to be read and done within a minute")
@@ -155,14 +164,14 @@ class Slice:
         """Begin no more faults; one that is under way alongside goes on."""
         self._beside.shutdown(wait=False, cancel_futures=True)
 
-    def rows(self, seed: int, upto: int) -> list[Row]:
+    def rows(self, seed: int, upto: int, plan: str) -> list[Row]:
         """Return what is to be reported; tell of each violation."""
         for name, each in self._found[:SHOWN]:
             self._tell(f"{name} {each.kind}: {each.what}")
         found = [each for _, each in self._found]
         return [
-            *rows(self._owed, found, self.episodes, seed=seed, upto=upto),
-            *(Row(name, times, times, 0, 0, 0, 0, 0, seed, upto=upto)
+            *rows(self._owed, found, self.episodes, seed=seed, upto=upto, plan=plan),
+            *(Row(name, times, times, 0, 0, 0, 0, 0, seed, upto=upto, plan=plan)
               for name, times in sorted(self._moods.items())),
         ]  # fmt: skip
 
@@ -170,9 +179,15 @@ class Slice:
         """Inject a fault; those that take their time come one by one alongside the others."""
         if fault.alongside:
             its_own = Random(f"{self._seed}|{number}")
+            self._wait_for(WAITING)
             self._going_on.append(self._beside.submit(self._inject, fault, stack, its_own))
         else:
             self._inject(fault, stack, chance)
+
+    def _wait_for(self, left: int) -> None:
+        """Wait until so many at most are under way alongside; raise what one of them raised."""
+        while len(self._going_on) > left:
+            self._going_on.popleft().result()
 
     def _inject(self, fault: Fault, stack: Stack, chance: Random) -> None:
         with self._one_at_a_time:

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from random import Random
 
@@ -61,16 +62,17 @@ def moody(desk: Desk, seed: object) -> Iterator[Counter[str]]:
             over.wait(EVERY_SECONDS)
             calm(mood)
 
-    thread = threading.Thread(target=work, name="moods")
-    thread.start()
-    try:
-        yield counts
-    finally:
-        over.set()
-        thread.join()
-        for each in list(desk.moods.values()):
-            calm(each)
-            each.answers.clear()
+    with ThreadPoolExecutor(1, "moods") as pool:
+        working = pool.submit(work)
+        try:
+            yield counts
+        finally:
+            over.set()
+            wait([working])
+            for each in list(desk.moods.values()):
+                calm(each)
+                each.answers.clear()
+        working.result()
 
 
 def calm(mood: Mood) -> None:

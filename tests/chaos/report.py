@@ -21,7 +21,7 @@ class Row:
     """A fault that was injected so many ``times``, and what was counted after it.
 
     ``in_flight`` is what was acknowledged, or tried, while it was met. ``upto``: how many episodes
-    of the rig's plan were over then; 0 for rows of tests.
+    of the rig's ``plan`` were over then; 0 for rows of tests, whose plan is their own name.
     """
 
     fault: str
@@ -35,6 +35,7 @@ class Row:
     seed: int
     note: str = ""
     upto: int = 0
+    plan: str = ""
 
     @property
     def violations(self) -> int:
@@ -42,6 +43,7 @@ class Row:
         return sum(getattr(self, each) for each in VIOLATIONS)
 
 
+RESULTS = Path(os.environ["LETHE_CHAOS_RESULTS"]) if "LETHE_CHAOS_RESULTS" in os.environ else None
 TIMES = int(os.environ.get("LETHE_CHAOS_TIMES", "1"))
 SEED = int(os.environ.get("LETHE_CHAOS_SEED", "20261124"))
 VIOLATIONS = ("lost", "doubled", "without_consent", "left_behind", "out_of_order")

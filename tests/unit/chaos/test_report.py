@@ -1,6 +1,7 @@
 """The rows of the rig and their table; what is in a file is not run again."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.chaos import plan
 from tests.chaos.acked import Acked, Kind, lines
 from tests.chaos.faults import Fault
 from tests.chaos.report import Row, all_is_well, markdown, read, report, summed, table
+from tests.chaos.stack import ChaosError
 
 GOOD = Row("broker killed", 2, 1_234, 0, 0, 0, 0, 0, seed=7)
 BAD = Row("broker killed", 1, 10, 0, 1, 0, 0, 0, seed=7, note="of three")
@@ -87,18 +89,34 @@ def test_what_is_in_the_file_is_not_run_again(
             if len(ran) == 14:
                 raise KeyboardInterrupt
 
-        def rows(self, seed: int, upto: int) -> list[Row]:
-            return [Row("any", 1, 1, 0, 0, 0, 0, 0, seed, upto=upto)]
+        def rows(self, seed: int, upto: int, its: str) -> list[Row]:
+            return [Row("any", 1, 1, 0, 0, 0, 0, 0, seed, upto=upto, plan=its)]
 
     monkeypatch.setattr(plan, "Slice", Slice)
     for name, (_, offers) in plan.GROUNDS.items():
         monkeypatch.setitem(plan.GROUNDS, name, (nullcontext, offers))
     monkeypatch.setattr(plan, "reached", lambda _, standins: standins)
-    monkeypatch.setattr(plan.apart, "entered", lambda: True)
+    run = partial(plan.run, "ci", 5, file, lambda _: None, offered={plan.apart.MOUNTS})
     with pytest.raises(KeyboardInterrupt):
-        plan.run("ci", 5, file, lambda _: None)
+        run()
     assert ran == order[:14]
-    plan.run("ci", 5, file, lambda _: None)
+    run()
     assert ran == [*order[:14], *order[7:]], "what was not reported is run again, and no more"
-    plan.run("ci", 5, file, lambda _: None)
+    run()
     assert len(ran) == len(order) + 7
+    with pytest.raises(ChaosError, match="name another file"):
+        run(only=["broker killed"])
+
+
+def test_a_disk_that_cannot_be_mounted_is_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "GROUNDS", {})
+    monkeypatch.setattr(plan, "ground_of", lambda _: "none")
+    monkeypatch.setattr(plan, "FAULTS", {each.name: each for each in plan.disks.FAULTS})
+    monkeypatch.setattr(plan, "episodes", lambda *_: list(plan.disks.FAULTS))
+    file = tmp_path / "results.jsonl"
+    plan.run("ci", 5, file, lambda _: None, offered=())
+    assert {(each.fault, each.times) for each in read(file)} == {
+        (each.name, 0) for each in plan.disks.FAULTS
+    }
