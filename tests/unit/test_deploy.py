@@ -63,10 +63,20 @@ def test_keys_of_departments_are_with_those_alone_that_need_them(compose: dict[s
     }
 
 
-def test_every_user_of_clickhouse_has_a_password(compose: dict[str, Any]) -> None:
-    wanted = {f"clickhouse-{user}" for user in USERS}
-    assert compose["secrets"].keys() == wanted
-    assert {each["source"] for each in compose["services"]["worker"]["secrets"]} == wanted
+def test_a_password_of_clickhouse_is_with_those_alone_that_log_in_by_it(
+    compose: dict[str, Any],
+) -> None:
+    given = {
+        name: {secret["source"] for secret in each["secrets"]}
+        for name, each in compose["services"].items()
+        if "secrets" in each
+    }
+    assert given == {
+        "tables": {"clickhouse-admin"},
+        "worker": {"clickhouse-writer", "clickhouse-eraser"},
+        "report": {"clickhouse-analyst"},
+    }
+    assert {*compose["secrets"]} == {f"clickhouse-{user}" for user in USERS}
 
 
 def test_the_image_is_built_from_what_is_there() -> None:
