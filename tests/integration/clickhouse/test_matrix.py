@@ -176,6 +176,17 @@ def test_an_analyst_cannot_carry_everything_away(apart: Apart) -> None:
     assert apart.ask("analyst", "SELECT 1") == (0, "1\n")
 
 
+def test_an_analyst_is_counted_by_statements_rows_and_time(apart: Apart) -> None:
+    """Whoever is over one of them for an hour gets no answer, as with rows above."""
+    assert apart.ask("analyst", "SELECT sum(number) FROM numbers(10000000)")[0] == 0
+    limits = "SELECT max_queries, max_result_rows, max_execution_time FROM system.quota_limits"
+    mine = "WHERE quota_name = 'analyst'"
+    assert _rows(apart, "root", f"{limits} {mine}") == [["20000", "20000000", "1800"]]
+    usage = "SELECT queries, result_rows FROM system.quotas_usage"
+    (counted,) = _rows(apart, "root", f"{usage} {mine}")
+    assert all(int(each) > 0 for each in counted)
+
+
 def test_whom_a_statement_names_is_in_no_log(apart: Apart) -> None:
     """Neither when it works nor when it fails; an analyst's statements are there."""
     asked, named = f"asked{secrets.token_hex(4)}", 10**17 + secrets.randbelow(10**17)
