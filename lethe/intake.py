@@ -18,7 +18,7 @@ from schemas.codec import encode
 from sinks.publish import KafkaPublisher, Message, Publisher, Stored
 from sinks.salts import Salts
 from streams import kafka_login
-from streams.accesses import Accesses
+from streams.accesses import Accesses, Answered
 from streams.settings import Settings, SettingsError
 
 TOPIC = "tracking-events"
@@ -26,17 +26,10 @@ BATCH = 1_000  # lines
 WINDOW = 16  # batches that may wait for the broker
 
 
-class Answered(NamedTuple):
-    """How a web server answered which kind of request."""
-
-    method: str
-    status: int
-
-
 class Candidate(NamedTuple):
     """One line of the input: an event to be checked, or why it could not be read.
 
-    ``answered`` is what a web server's log tells besides.
+    ``answered`` is what a web server's log tells besides, also of what is no event.
     """
 
     line: int
@@ -66,7 +59,8 @@ class Intake:
     """Publishes one site's events to ``topic``, in order, and counts in ``tally``.
 
     ``clock`` gives milliseconds since 1970; ``salt``, the day's, is asked for once a batch. With
-    ``accesses`` also what was answered is told, to who looks for attacks (S8).
+    ``accesses`` also what was answered is told, to who looks for attacks (S8): whatever becomes of
+    the event, since who attacks asks for what no event may hold.
     """
 
     def __init__(
@@ -104,8 +98,12 @@ class Intake:
                 self._tally.refuse(candidate.line, found)
             else:
                 messages.append(self._message(candidate, now, salt))
-                if self._accesses is not None and candidate.answered is not None:
-                    told.append(self._access(self._accesses, candidate, candidate.answered, now))
+            if self._accesses is not None and candidate.answered is not None:
+                told.append(
+                    self._accesses.message(
+                        candidate.event_id, candidate.answered, site=self._site, now=now
+                    )
+                )
         stored = [self._publisher.send(self._topic, messages)]
         if self._accesses is not None and told:
             stored.append(self._publisher.send(self._accesses.topic, told))
@@ -137,21 +135,6 @@ class Intake:
             salt=salt,
         )
         return Message(key(record), encode("tracking_event", record))
-
-    def _access(
-        self, accesses: Accesses, candidate: Candidate, answered: Answered, now: int
-    ) -> Message:
-        event = candidate.event
-        return accesses.message(
-            candidate.event_id,
-            at=event["occurred_at"],
-            site=self._site,
-            address=event.get("ip"),
-            method=answered.method,
-            path=event["page"],
-            status=answered.status,
-            now=now,
-        )
 
     def _is_stored(self) -> bool:
         return all(each.done() for each in self._waiting[0][0])

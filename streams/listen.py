@@ -32,6 +32,9 @@ PROTOCOL: Mapping[str, Any] = {
     "lingering_time": 5.0,  # seconds in which a body nobody wanted is still taken, and let fall
 }
 
+NOT_HTTP: web.AppKey[Callable[[web.BaseRequest, int], None]] = web.AppKey("not_http")
+"""What an application wants called with what is no HTTP, and the status of its answer."""
+
 _log = structlog.get_logger()
 
 
@@ -83,12 +86,14 @@ def bounded(
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return what serves a connection, and hangs up at once when all connections are taken."""
     taken, named = Counter[bytes](), Anonymous()
+    tell = runner.app.get(NOT_HTTP)
 
     def connection() -> asyncio.BaseProtocol:
         server = runner.server
         if server is None or len(server.connections) >= MOST_CONNECTIONS:
             return _HangUp()
         inner = _Handler(server, loop=asyncio.get_running_loop(), **protocol)
+        inner.tell = tell
         return _Bounded(cast("asyncio.Protocol", inner), taken, named, most_by_one)
 
     return connection
@@ -97,7 +102,9 @@ def bounded(
 class _Handler(web.RequestHandler):
     """Answers what is no HTTP without repeating any of it, and counts it instead of logging it."""
 
-    __slots__ = ()
+    __slots__ = ("tell",)
+
+    tell: Callable[[web.BaseRequest, int], None] | None
 
     def handle_error(
         self,
@@ -109,6 +116,8 @@ class _Handler(web.RequestHandler):
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         ENDED.labels("not_http").inc()
+        if self.tell is not None:
+            self.tell(request, status)
         response = web.json_response({"error": "this is not HTTP/1.1 as it must be"}, status=status)
         response.headers.update(pages.SECURITY)
         response.force_close()

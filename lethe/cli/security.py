@@ -135,25 +135,13 @@ def _accesses(source: Any, site: str) -> "Iterator[Access]":
     """Yield what a log tells, with tokens under a salt that nobody keeps."""
     import secrets
 
-    from privacy.abuse import Access
-    from privacy.contract import Problem
-    from privacy.pseudonym import Salt, address_token
-    from privacy.tracking import problems
-    from streams.accesses import page_of
+    from privacy.pseudonym import Salt
+    from streams.accesses import access_of
 
     salt, now = Salt(secrets.token_bytes(32)), time.time_ns() // 1_000_000
     for each in source.candidates():
-        event = each.event
-        if isinstance(event, Problem) or each.answered is None or any(problems(event, now)):
-            continue
-        yield Access(
-            event["occurred_at"],
-            site,
-            None if event["ip"] is None else address_token(salt, event["ip"]),
-            each.answered.method,
-            page_of(event["page"]),
-            each.answered.status,
-        )
+        if each.answered is not None:
+            yield access_of(salt, each.answered, site=site, now=now)
 
 
 def _alerts(settings: "Settings", *, follow: bool) -> "Iterator[Row]":

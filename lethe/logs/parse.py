@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from privacy.contract import Problem
+from streams.accesses import Answered
 
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A name before the address is a virtual host only if the address that follows looks like one,
@@ -41,15 +42,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Hit(NamedTuple):
-    """What a line tells: the event, still unchecked, and how which request was answered.
+    """What a line tells: the event, still unchecked, or why it is none, and what was answered.
 
-    The event holds ``ip`` in full: it must go through ``privacy.tracking.enter`` before it goes
-    anywhere.
+    Both hold the address in full: the event must go through ``privacy.tracking.enter``, what was
+    answered through ``streams.accesses``, before it goes anywhere.
     """
 
-    event: dict[str, Any]
-    method: str
-    status: int
+    event: dict[str, Any] | Problem
+    answered: Answered
 
 
 def parse(line: bytes) -> Hit | Problem:
@@ -63,21 +63,24 @@ def parse(line: bytes) -> Hit | Problem:
     moment = _milliseconds(found["time"])
     if moment is None:
         return Problem("time", "must be a time like 10/Oct/2000:13:55:36 -0700")
+    address = None if found["address"] == "-" else found["address"]
+    status = int(found["status"])
     target = _REQUEST.fullmatch(_text(found["request"]) or "")
     if target is None:
-        return Problem("request", "is no HTTP request line")
+        none = Problem("request", "is no HTTP request line")
+        return Hit(none, Answered(moment, address, "", "", status))
+    page = target["target"] or target["old"]
     event = {
         "type": "page_view",
         "occurred_at": moment,
-        "page": target["target"] or target["old"],
+        "page": page,
         "referrer": _text(found["referrer"]),
         "user_agent": _text(found["agent"]),
-        "ip": None if found["address"] == "-" else found["address"],
+        "ip": address,
     }
-    status = int(found["status"])
     if status >= 400:
         event |= {"type": "error", "status": status}
-    return Hit(event, target["method"] or "GET", status)
+    return Hit(event, Answered(moment, address, target["method"] or "GET", page, status))
 
 
 def _text(quoted: str | None) -> str | None:

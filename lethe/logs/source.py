@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Iterator
 from io import BufferedReader
 
-from lethe.intake import Answered, Candidate
+from lethe.intake import Candidate
 from lethe.lines import Stream, read_lines
 from lethe.logs.parse import parse
 from lethe.logs.place import Place
 from privacy.contract import Problem
 
-LONGEST = 16_384  # bytes of a line; web servers refuse requests half as long
+LONGEST = 131_072  # bytes of a line: URL, referrer and user agent of 8 KiB, each byte as \xff
 PROBE = 1_000  # lines among which a log's first readable request is looked for
 
 _TOO_LONG = Problem("line", f"is longer than {LONGEST} bytes")
@@ -53,17 +53,18 @@ class Source:
         hit = parse(content)
         if isinstance(hit, Problem):
             return Candidate(place.line, hit)
-        event = hit.event
-        moment = event["occurred_at"]
-        if place.began is None and place.line <= PROBE:
-            place.began = moment
+        event, moment, agent = hit.event, hit.answered.at, None
+        if not isinstance(event, Problem):
+            agent = event.pop("user_agent")
+            if place.began is None and place.line <= PROBE:
+                place.began = moment
         text = f"{self._identity}|{place.began}|{start}|{moment}"
         return Candidate(
             line=place.line,
             event=event,
             event_id=str(uuid.uuid5(_NAMESPACE, text)),
-            user_agent=event.pop("user_agent"),
-            answered=Answered(hit.method, hit.status),
+            user_agent=agent,
+            answered=hit.answered,
         )
 
 

@@ -29,6 +29,7 @@ from streams.collector.refusal import Refusal, Why
 from streams.collector.requests import Requests, refused
 from streams.collector.telling import Telling
 from streams.collector.unsubscribe import Unsubscribing
+from streams.listen import NOT_HTTP
 from streams.metrics import COLLECTOR_EVENTS, COLLECTOR_PENDING
 from streams.settings import Settings
 
@@ -101,9 +102,8 @@ class Collector:
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        around = () if self._telling is None else (self._telling.middleware(),)
         app = web.Application(
-            middlewares=[*around, pages.answer_in_json], client_max_size=self._settings.max_body
+            middlewares=[pages.answer_in_json], client_max_size=self._settings.max_body
         )
         door = self._door
         app.add_routes(
@@ -123,6 +123,9 @@ class Collector:
             ]
         )
         app.on_response_prepare.append(pages.secure)
+        if self._telling is not None:
+            app.on_response_prepare.append(self._telling.tell)
+            app[NOT_HTTP] = self._telling.tell_not_http
         app.cleanup_ctx.append(self._keep_house)
         return app
 

@@ -107,6 +107,10 @@ class Door:
             self._hops,
         )
 
+    def address_of_peer(self, peer: str | None) -> str | None:
+        """Return a client's address of which there is no header; None: it is a proxy's."""
+        return client_address(peer, (), (), self._hops)
+
     def require_site_rate(self, site: str, tokens: int = 1) -> None:
         """Raise Refusal when a site sends too much."""
         require_rate(self._by_site, site, tokens)

@@ -1,20 +1,17 @@
 """Tells who looks for attacks of the requests that the collector answered (S8)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import web
 
 from sinks.publish import Publisher, Stored
 from sinks.salts import SaltsUnavailableError
-from streams.accesses import Accesses
+from streams.accesses import Accesses, Answered
 from streams.collector.door import SITE, Door
 from streams.metrics import SECURITY_UNTOLD
 
 _OURS = ("/healthz", "/readyz", "/metrics", "/v1/guard")  # probes, and what asks for a visitor
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Telling:
@@ -37,35 +34,31 @@ class Telling:
         self._publisher = publisher
         self._clock = clock
         self._new_id = new_id
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself would forget them
 
-    def middleware(self) -> Any:
-        """Return what belongs around all other middlewares, so that it sees their answers."""
+    async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Tell of an answer that is about to be sent, whoever made it: aiohttp makes some."""
+        if request.path not in _OURS:
+            address, method = self._door.address_of(request), request.method
+            resource = request.match_info.route.resource
+            path = request.path if resource is None else resource.canonical
+            answered = Answered(self._clock(), address, method, path, response.status)
+            await self._tell(request.get(SITE, ""), answered)
 
-        @web.middleware
-        async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
-            response = await handler(request)
-            if request.path not in _OURS:
-                await self._tell(request, response.status)
-            return response
+    def tell_not_http(self, request: web.BaseRequest, status: int) -> None:
+        """Tell of what was refused before it was a request: of it nothing but whose it is."""
+        address = self._door.address_of_peer(request.remote)
+        telling = self._tell("", Answered(self._clock(), address, "", "", status))
+        task = asyncio.get_running_loop().create_task(telling)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-        return tell
-
-    async def _tell(self, request: web.Request, status: int) -> None:
-        now, salts = self._clock(), self._accesses.salts
-        resource = request.match_info.route.resource
+    async def _tell(self, site: str, answered: Answered) -> None:
+        now, salts = answered.at, self._accesses.salts
         try:
             if salts.cached(now) is None:
                 await asyncio.to_thread(salts.current, now)
-            message = self._accesses.message(
-                self._new_id(),
-                at=now,
-                site=request.get(SITE, ""),
-                address=self._door.address_of(request),
-                method=request.method,
-                path=request.path if resource is None else resource.canonical,
-                status=status,
-                now=now,
-            )
+            message = self._accesses.message(self._new_id(), answered, site=site, now=now)
         except SaltsUnavailableError:
             SECURITY_UNTOLD.inc()
             return

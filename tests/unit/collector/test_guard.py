@@ -1,5 +1,6 @@
 """A web server is told whom to refuse, and who looks for attacks of what was answered (S8)."""
 
+import asyncio
 import threading
 import time
 from itertools import count
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from pytest_aiohttp.plugin import AiohttpClient
@@ -19,6 +21,7 @@ from streams.accesses import Accesses
 from streams.collector import guard
 from streams.collector.app import Collector
 from streams.collector.guard import AlertReader, Blocked
+from streams.listen import bounded
 from streams.metrics import REGISTRY
 from streams.settings import Collector as CollectorSettings
 from streams.settings import Security, SettingsError, Site, load
@@ -31,12 +34,15 @@ VISITOR = {"X-Forwarded-For": "192.0.2.7"}
 class Entrance:
     """A collector behind one proxy, and who is blocked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hops: int = 1) -> None:
         self.now = NOW
         self.blocked = Blocked()
         self.publisher = MemoryPublisher()
         settings = load(
-            engines=False, data_dir=folder, sites=SITES, collector=CollectorSettings(trusted_hops=1)
+            engines=False,
+            data_dir=folder,
+            sites=SITES,
+            collector=CollectorSettings(trusted_hops=hops),
         )
         numbers = count(1)
         self.app = Collector(
@@ -150,6 +156,45 @@ async def test_every_answer_is_told_of_without_address_or_token(
     ]
     assert {each["token"] for each in entrance.told} == {entrance.token()}
     assert {each["source"] for each in entrance.told} == {"collector"}
+
+
+HEAD = b"POST /v1/events?key=shop-key HTTP/1.1\r\nHost: a.example\r\n"
+JSON = HEAD + b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", ("", "OTHER", 400)),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a.example\r\n\r\n", ("", "OTHER", 400)),
+        (HEAD + b"X-Long: " + b"x" * 20_000 + b"\r\n\r\n", ("", "OTHER", 400)),
+        (HEAD + b"Expect: a-miracle\r\n\r\n", ("", "POST", 417)),
+        (HEAD + b"Content-Length: 0\r\n\r\n", ("shop.example", "POST", 415)),
+        (JSON + b"Content-Length: 300000\r\n\r\n" + b" " * 300_000, ("shop.example", "POST", 413)),
+        (JSON + b"Content-Length: 2\r\n\r\n[[", ("shop.example", "POST", 400)),
+        (HEAD.replace(b"POST", b"PUT") + b"\r\n", ("", "PUT", 405)),
+        (HEAD.replace(b"POST", b"BREW") + b"\r\n", ("", "OTHER", 400)),
+    ],
+)
+async def test_whatever_is_refused_is_told_of_also_what_is_no_request(
+    tmp_path: Path, sent: bytes, told: tuple[str, str, int]
+) -> None:
+    entrance = Entrance(tmp_path, hops=0)
+    runner = web.AppRunner(entrance.app)
+    await runner.setup()
+    served = await asyncio.get_running_loop().create_server(bounded(runner), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*served.sockets[0].getsockname())
+    writer.write(sent)
+    assert int((await reader.readline()).split()[1]) == told[-1]
+    for _ in range(500):  # no answer waits for it
+        if not entrance.told:
+            await asyncio.sleep(0.01)
+    writer.close()
+    served.close()
+    await runner.cleanup()
+    (access,) = entrance.told
+    assert (access["site"], access["method"], access["status"]) == told
+    assert (access["token"], access["path"]) == (entrance.token("127.0.0.1"), "")
 
 
 async def test_what_cannot_be_told_changes_no_answer_and_is_counted(

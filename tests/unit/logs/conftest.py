@@ -1,6 +1,7 @@
 """Made-up logs: invented visitors with documentation addresses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from lethe.intake import Intake
 from lethe.tally import Tally
 from privacy.pseudonym import Salt
 from sinks.publish import MemoryPublisher
+from streams.accesses import Accesses
+from streams.settings import load
 
 NOW = 1_792_665_000_000  # 2026-10-22T10:30:00Z
 
@@ -35,6 +38,14 @@ def publisher() -> MemoryPublisher:
 def tally() -> Tally:
     """Return a fresh tally."""
     return Tally()
+
+
+@pytest.fixture
+def telling(tmp_path: Path) -> Iterator[Accesses]:
+    """Return what tells of a log's accesses, with salts of its own."""
+    accesses = Accesses(load(engines=False, data_dir=tmp_path), "log")
+    yield accesses
+    accesses.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ TAIL = b' 200 512 "https://search.example/?q=x" "Mozilla/5.0 (X11)"'
 def event_of(line: bytes) -> dict[str, object]:
     hit = parse(line)
     assert not isinstance(hit, Problem), hit
+    assert not isinstance(hit.event, Problem), hit
     return hit.event
 
 
@@ -105,9 +106,11 @@ def test_page_is_the_target_as_logged(request_line: bytes, page: str) -> None:
     ],
 )
 def test_what_is_no_request_is_refused(request_line: bytes, field: str) -> None:
-    refusal = parse(b'192.0.2.7 - - %s "%s"%s' % (TIME, request_line, TAIL))
-    assert isinstance(refusal, Problem)
-    assert refusal.field == field
+    hit = parse(b'192.0.2.7 - - %s "%s"%s' % (TIME, request_line, TAIL))
+    assert isinstance(hit, Hit)
+    assert isinstance(hit.event, Problem)
+    assert hit.event.field == field
+    assert hit.answered == (AT, "192.0.2.7", "", "", 200), "who asked, and nothing of what"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from privacy.durations import HOUR_MS
 from privacy.pseudonym import Salt, address_token, visitor_hash
 from schemas.codec import decode
 from sinks.salts import ADDRESSES, VISITORS, Salts
-from streams.accesses import Accesses
+from streams.accesses import Accesses, Answered
 from streams.settings import load
 
 NOW = 1_795_000_000_000
@@ -67,10 +67,8 @@ def test_visitors_and_addresses_have_salts_of_their_own(tmp_path: Path) -> None:
 )
 def test_what_is_told_of_a_request_names_nobody(tmp_path: Path, path: str, told: str) -> None:
     accesses = Accesses(load(engines=False, data_dir=tmp_path), "log")
-    message = accesses.message(
-        "event-1", at=NOW, site="shop.example", address="192.0.2.7", method="BREW", path=path,
-        status=404, now=NOW,
-    )  # fmt: skip
+    answered = Answered(NOW, "192.0.2.7", "BREW", path, 404)
+    message = accesses.message("event-1", answered, site="shop.example", now=NOW)
     record = decode("access", message.value)
     assert (record["path"], record["method"]) == (told, "OTHER")
     assert message.key == record["token"].encode()
@@ -83,10 +81,8 @@ def test_what_is_told_cannot_be_joined_with_the_event(tmp_path: Path) -> None:
     accesses = Accesses(load(engines=False, data_dir=tmp_path), "log")
 
     def told(now: int, status: int = 200) -> dict[str, object]:
-        message = accesses.message(
-            "event-1", at=NOW, site="shop.example", address="192.0.2.7", method="GET",
-            path="/tea/green", status=status, now=now,
-        )  # fmt: skip
+        answered = Answered(NOW, "192.0.2.7", "GET", "/tea/green", status)
+        message = accesses.message("event-1", answered, site="shop.example", now=now)
         return decode("access", message.value)
 
     first = told(NOW)
