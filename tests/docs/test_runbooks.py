@@ -81,6 +81,25 @@ def test_every_command_is_one(line: str) -> None:
         assert {each for each in rest if each.startswith("--")} <= options, line
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        "Lag",
+        "Dead letters",
+        "Overdue deletions",
+        "Key rotation",
+        "Provider outage",
+        "Restore without bringing anybody back",
+        "Adding partitions",
+        "Attacks",
+    ],
+)
+def test_a_section_says_what_holds_it_up_and_what_cannot_be_undone(section: str) -> None:
+    (text,) = re.findall(rf"(?ms)^## {section}\n(.*?)(?=^## |\Z)", TEXTS["runbooks.md"])
+    for part in ("Holds it up", "Cannot be undone"):
+        assert len(re.findall(rf"\*\*{part}\*\*: \S", text)) == 1, part
+
+
 def test_what_is_told_of_bounds_is_the_catalogue_s() -> None:
     assert NEEDED == ("consent-changes",)
     week = int(topics()["consent-changes"].config["retention.ms"])

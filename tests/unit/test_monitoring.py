@@ -90,6 +90,17 @@ def test_a_metric_that_does_not_exist_would_be_seen() -> None:
     assert "lethe_no_such_total" not in shown()
 
 
+@pytest.mark.parametrize(
+    "metric",
+    sorted(
+        each for each in shown() if re.fullmatch(r"lethe_(security|guard)_\w+(?<!_created)", each)
+    ),
+)
+def test_of_attacks_everything_is_shown_and_somebody_is_told(metric: str) -> None:
+    asked = [what for what, each in expressions().items() if metric in each]
+    assert {what.split(" ")[0] for what in asked} == {"alert", "panel"}
+
+
 def test_each_alert_leads_to_a_section_of_the_runbooks_and_names_labels_it_has() -> None:
     headings = re.findall(r"(?m)^## (.+)$", (ROOT / "docs/runbooks.md").read_text())
     anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
