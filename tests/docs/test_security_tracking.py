@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.attacks import ATTACKS, MINUTES, PEOPLE, RUNS, alerts, benign, planted
 from lethe.cli import app
 from privacy.abuse import Attack, Rules
 from privacy.pseudonym import address_token
@@ -18,6 +19,7 @@ from streams.settings import Security
 from streams.shared import now
 
 ROOT = Path(__file__).parents[2]
+REAL_LOG = ROOT.parent / "shared" / "data" / "access-2015-05.log"
 TEXT = (ROOT / "docs/security-tracking.md").read_text()
 
 
@@ -86,6 +88,43 @@ def test_an_address_can_be_given_where_no_list_of_processes_has_it(
     done = CliRunner().invoke(app, ["security", "token", "-"], input="192.0.2.7\n")
     assert done.output.split() == [address_token(salt, "192.0.2.7")]
     assert CliRunner().invoke(app, ["security", "token", "-"], input="nobody\n").exit_code == 2
+
+
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="the real log is not beside the project")
+def test_a_real_log_raises_as_few_alerts_as_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def tried(**rules: int) -> str:
+        given = {f"LETHE_SECURITY__{name}": str(count) for name, count in rules.items()}
+        done = CliRunner().invoke(app, ["security", "try", str(REAL_LOG)], env=given)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    lines = REAL_LOG.read_text().splitlines()
+    addresses = len({line.split(" ")[0] for line in lines})
+    (row,) = re.findall(
+        r"(?m)^\| ([\d,]+) \| a public server log .*: (\d+) addr.* \| (\d+) \|$", TEXT
+    )
+    assert row == (f"{len(lines):,}", str(addresses), "0")
+    assert f"no alert in {len(lines):,} requests" in tried()
+    assert "no alert" in tried(FLOOD=100, SCAN=5, BRUTE_FORCE=5)
+    assert "flood: " in tried(FLOOD=60), "who sent most is seen"
+
+
+@pytest.mark.parametrize("kind", Attack)
+def test_an_attack_is_found_after_as_long_as_is_published(kind: Attack) -> None:
+    began = ATTACKS[kind][0].at
+    near = [each for each in benign(0) if abs(each.at - began) < 300_000]  # all that counts
+    (first, *_) = alerts(planted(kind, near), Rules())
+    seconds = (first.at - began) / 1_000
+    assert re.search(rf"\s{seconds:.2g} s of\s", TEXT), seconds
+
+
+def test_the_runs_that_are_published_are_those_of_the_bench() -> None:
+    (row,) = re.findall(r"made up, (\d+) times (\d+) hours of ([\d,]+) people", TEXT)
+    assert row == (str(RUNS), str(MINUTES // 60), f"{PEOPLE:,}")
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,89 +1,44 @@
 """Attacks are found within their window, and nobody else is called an attacker (S8)."""
 
-import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
+from bench.attacks import ATTACKS, MINUTES, benign, planted, visit
+from bench.attacks import alerts as raised
 from privacy.abuse import Access, Alert, Attack, Rule, Rules, Watch
 
-START = 1_795_000_000_000
-SITE = "shop.example"
 RULES = Rules()
 
 
-def visit(at: float = 0.0, **changes: object) -> Access:
-    """Return a page that somebody saw so many seconds after the start."""
-    seen = Access(START + int(at * 1000), SITE, "visitor", "GET", "/tea", 200)
-    return replace(seen, **changes)
-
-
 def alerts(accesses: Iterable[Access], rules: Rules = RULES) -> list[Alert]:
-    watch = Watch(rules)
-    return [alert for access in accesses for alert in watch.see(access)]
-
-
-def people(chance: random.Random, count: int, minutes: int) -> Iterator[Access]:
-    """Yield visits of people: they read, follow a dead link now and then, mistype a password."""
-    for number in range(count):
-        at, token = chance.uniform(0, minutes * 60), f"visitor-{number}"
-        for _ in range(chance.randrange(1, 40)):
-            at += chance.expovariate(1 / 8)
-            kind = chance.random()
-            page = visit(at, token=token, path=f"/page/{chance.randrange(400)}")
-            if kind < 0.04:
-                yield replace(page, status=404)
-            elif kind < 0.06:
-                yield replace(page, method="POST", path="/login", status=401)
-            elif kind < 0.065:
-                yield replace(page, status=500)
-            else:
-                yield page
-                for picture in range(chance.randrange(6)):  # what comes with a page
-                    yield replace(page, at=page.at + picture * 20, path=f"/static/{picture}.png")
-
-
-def crawler(chance: random.Random, minutes: int) -> Iterator[Access]:
-    """Yield the visits of a search engine: a page each second or two, some gone since."""
-    for number in range(minutes * 40):
-        gone = chance.random() < 0.03
-        yield visit(
-            number * 1.5, token="crawler", path=f"/old/{number}", status=404 if gone else 200
-        )
+    return raised(accesses, rules)
 
 
 @pytest.fixture(scope="module")
-def benign() -> list[Access]:
-    chance = random.Random(20_261_129)
-    found = [*people(chance, 2_000, 240), *crawler(chance, 240)]
-    return sorted(found, key=lambda each: each.at)
+def traffic() -> list[Access]:
+    return benign(20_261_129)
 
 
-ATTACKS = {
-    Attack.BRUTE_FORCE: [
-        visit(3_600 + 2 * n, token="attacker", method="POST", path="/wp-login.php", status=200)
-        for n in range(60)
-    ],
-    Attack.SCAN: [
-        visit(3_600 + n, token="attacker", path=f"/backup-{n}.zip", status=404) for n in range(40)
-    ],
-    Attack.FLOOD: [visit(3_600 + n / 40, token="attacker") for n in range(1_200)],
-    Attack.ERRORS: [visit(3_600 + n / 5, token=f"v{n}", status=503) for n in range(300)],
-}
+def test_nobody_is_called_an_attacker_without_cause(traffic: list[Access]) -> None:
+    assert len(traffic) > 80_000
+    assert not alerts(traffic)
 
 
-def test_nobody_is_called_an_attacker_without_cause(benign: list[Access]) -> None:
-    assert len(benign) > 80_000
-    assert not alerts(benign)
+@pytest.mark.parametrize("seed", range(20))
+def test_nor_is_anybody_in_the_runs_that_are_published(seed: int) -> None:
+    """As many people an hour as there, for fewer hours: ``python -m bench.attacks`` runs all."""
+    few = benign(seed, people=100, minutes=MINUTES // 20)
+    assert len(few) > 5_000
+    assert not alerts(few)
 
 
 @pytest.mark.parametrize("kind", Attack)
 def test_an_attack_among_people_is_found_within_its_window(
-    benign: list[Access], kind: Attack
+    traffic: list[Access], kind: Attack
 ) -> None:
-    planted = sorted([*benign, *ATTACKS[kind]], key=lambda each: each.at)
-    found = alerts(planted)
+    found = alerts(planted(kind, traffic))
     assert {each.kind for each in found} == {kind}
     assert {each.token for each in found} == {None if kind is Attack.ERRORS else "attacker"}
     began = ATTACKS[kind][0].at
