@@ -28,7 +28,7 @@ pytestmark = pytest.mark.broker
 
 SECONDS = 60.0  # far more than anything here takes
 SITE = "shop.example"
-WINDOWS = {"brute_force": 300, "scan": 300, "flood": 30}
+WINDOWS = {"brute_force": 300, "scan": 300, "flood": 30, "errors": 60}
 ATTACKERS = {"brute_force": "203.0.113.7", "scan": "2001:db8:bad::9", "flood": "203.0.113.9"}
 
 Lethe = Callable[..., str]
@@ -60,6 +60,8 @@ def attacks(began: float) -> Iterator[tuple[float, str]]:
         yield line(began + n * 3, ATTACKERS["scan"], f"GET /backup-{n}.zip", 404)
     for n in range(900):
         yield line(began + n / 40, ATTACKERS["flood"])
+    for n in range(1_200):  # the site fails, whoever asks, and whatever no event may hold
+        yield line(began + n / 20, f"198.51.100.{n % 150 + 20}", f"GET /pot?{'x' * 2_100}", 502)
 
 
 @pytest.fixture
@@ -132,11 +134,15 @@ def test_attacks_among_people_are_found_within_their_window(
     def stored(topic: str) -> Any:
         return read_topic(settings.kafka.bootstrap, settings.topic(topic))
 
+    def kinds() -> set[str]:
+        return {decode("security_alert", each.value)["kind"] for each in stored("security-alerts")}
+
     with watching():
-        until(lambda: len(stored("security-alerts")) >= len(WINDOWS), "all three attacks")
+        until(lambda: kinds() == set(WINDOWS), "all attacks")
     alerts = json.loads(lethe("security", "alerts", "--format", "json"))
     accesses = stored("access-log")
-    assert {tokens.get(each["token"]) for each in alerts} == set(WINDOWS), "and nobody else"
+    found = {(each["kind"], tokens.get(each["token"], each["token"])) for each in alerts}
+    assert found == {(kind, kind) for kind in ATTACKERS} | {("errors", None)}, "and nobody else"
     for kind, seconds in WINDOWS.items():
         first = min(each["at"] for each in alerts if each["kind"] == kind)
         assert first <= time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began + seconds + 1))
