@@ -24,6 +24,7 @@ DAY = 86_400 * SECOND
 NEWEST = 60 * SECOND  # how far another of our clocks may be ahead
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
+_TICKET = re.compile(r"[!-~]{1,500}")
 _DUPLICATE = "DUPLICATE_TRANSACTION_ID"
 _CLICK = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _SHAPES = {
@@ -127,7 +128,7 @@ class GoogleAds:
         if response.status != 200:
             return _failure(response, content, count)
         ticket = content.get("requestId")
-        if not isinstance(ticket, str) or not ticket:
+        if not isinstance(ticket, str) or not _TICKET.fullmatch(ticket):
             return Outcome(Verdict.RETRY, "NO_REQUEST_ID")
         return Outcome(Verdict.ACCEPTED, ticket=ticket)
 
@@ -314,8 +315,8 @@ def _failure(response: Response, content: Mapping[str, Any], count: int) -> Outc
 def _wait(response: Response, details: Sequence[Mapping[str, Any]]) -> float:
     """Return the seconds to wait: as the answer says, else by the quota that is used up."""
     for told in (*(one.get("retryDelay") for one in details), response.headers.get("retry-after")):
-        if isinstance(told, str) and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?s?", told):
-            return float(told.removesuffix("s"))
+        if (seconds := bodies.wait(told)) is not None:
+            return seconds
     daily = any("PerDay" in str(one.get("metadata")) for one in details)
     return 3600.0 if daily else 60.0
 

@@ -128,7 +128,7 @@ class LinkedIn(AtOnce):
             verdict,
             next(iter(codes), str(response.status)),
             _guilty(content.get("message"), count) if verdict == Verdict.REFUSED else (),
-            _wait(response.headers),
+            bodies.wait(response.headers.get("retry-after")),
         )
 
     def removal(self, event: AdEvent) -> AdEvent | None:
@@ -213,8 +213,3 @@ def _guilty(message: object, count: int) -> tuple[int, ...]:
     for places in _INDICES.findall(message):
         named += re.findall("[0-9]{1,6}", places)
     return tuple(sorted({int(each) for each in named if int(each) < count}))
-
-
-def _wait(headers: Mapping[str, str]) -> float | None:
-    seconds = headers.get("retry-after", "")
-    return float(seconds) if re.fullmatch("[0-9]{1,9}", seconds) else None

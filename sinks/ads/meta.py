@@ -5,7 +5,6 @@ request may be sent again. A batch is taken whole or not at all, and the answer 
 """
 
 import hmac
-import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -257,15 +256,15 @@ def _failure(error: object, response: Response) -> Outcome:
 
 def _wait(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until access is regained, which Meta tells in minutes for each account."""
-    try:
-        usage = json.loads(headers.get("x-business-use-case-usage", ""))
-        minutes = [
-            each["estimated_time_to_regain_access"] for uses in usage.values() for each in uses
-        ]
-        return 60.0 * max(minutes) or None
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return None
+    usage = bodies.read(headers.get("x-business-use-case-usage", ""))
+    minutes = [
+        bodies.wait(each.get("estimated_time_to_regain_access")) or 0.0
+        for uses in usage.values()
+        for each in bodies.objects(uses)
+    ]
+    return bodies.wait(60 * max(minutes, default=0.0)) or None
 
 
 def _integer(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    """Return a code, 0 for what cannot be one: a longer number may be that of a telephone."""
+    return value if isinstance(value, int) and abs(value) < 10**8 else 0

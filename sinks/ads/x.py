@@ -155,7 +155,7 @@ class X(AtOnce):
         return Outcome(
             _BY_CODE.get(code, _BY_STATUS.get(response.status, unknown)),
             code or str(response.status),
-            tuple(place for place, each in enumerate(at_places) if each)
+            tuple(place for place, each in enumerate(at_places[:count]) if each)
             if isinstance(at_places, list)
             else (),
             _wait(response.headers),
@@ -261,7 +261,7 @@ def _wait(headers: Mapping[str, str]) -> float | None:
     if not re.fullmatch("[0-9]{1,12}", reset):
         return None
     try:
-        date = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+        date = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):  # of a year, or an offset, that is none
         return None
-    return max(0.0, int(reset) - date.timestamp())
+    return bodies.wait(max(0.0, int(reset) - date))

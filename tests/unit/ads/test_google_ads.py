@@ -317,6 +317,11 @@ def test_success_is_no_more_than_accepted() -> None:
     assert judged({}) == Outcome(Verdict.RETRY, "NO_REQUEST_ID")
 
 
+@pytest.mark.parametrize("ticket", ["", "r\0", "\ud800", "r 1", "r" * 501, 1, ["r"]])
+def test_a_ticket_that_the_ledger_cannot_keep_is_none(ticket: object) -> None:
+    assert judged({"requestId": ticket}) == Outcome(Verdict.RETRY, "NO_REQUEST_ID")
+
+
 @pytest.mark.parametrize(
     ("http", "status", "verdict"),
     [
@@ -374,6 +379,8 @@ def test_throttling_waits_as_long_as_google_says() -> None:
     assert judged(failed("RESOURCE_EXHAUSTED", retryDelay="1.5s"), 429).wait == 1.5
     assert judged(told, 429, **{"retry-after": "7"}).wait == 7.0
     assert judged(told, 429, **{"retry-after": "ann"}).wait == 60.0
+    assert judged(told, 429, **{"retry-after": "999999"}).wait == 86_400.0
+    assert judged(failed("RESOURCE_EXHAUSTED", retryDelay=[[]]), 429).wait == 60.0
 
 
 # What becomes of what was accepted

@@ -300,7 +300,9 @@ def test_errors_are_told_by_code_and_status(
     assert (outcome.verdict, outcome.code) == (verdict, code)
 
 
-@pytest.mark.parametrize(("given_", "wait"), [("7", 7.0), ("soon", None), ("-1", None)])
+@pytest.mark.parametrize(
+    ("given_", "wait"), [("7", 7.0), ("soon", None), ("-1", None), ("999999999", 86_400.0)]
+)
 def test_retry_after_is_honoured_where_it_is_given(given_: str, wait: float | None) -> None:
     assert judge(429, None, Retry_After=given_).wait == wait
 

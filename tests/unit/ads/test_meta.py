@@ -365,6 +365,32 @@ def test_throttling_waits_as_long_as_meta_says(meta: Meta) -> None:
         assert wait_for(meta, usage) is None
 
 
+@pytest.mark.parametrize(
+    ("minutes", "wait"),
+    [
+        ("1" + "0" * 400, 86_400.0),  # more than a float holds
+        ("1e300", 86_400.0),
+        ("1441", 86_400.0),
+        ("1e999", None),
+        ("Infinity", None),
+        ("NaN", None),
+        ("-5", None),
+        ("[" * 100_000, None),
+        ("[" * 900 + "]" * 900, None),
+    ],
+)
+def test_a_wait_that_is_none_is_not_waited_for(
+    meta: Meta, minutes: str, wait: float | None
+) -> None:
+    assert wait_for(meta, f'{{"1":[{{"estimated_time_to_regain_access":{minutes}}}]}}') == wait
+
+
+@pytest.mark.parametrize("code", [31_612_345_678, 10**400, -(10**400)])
+def test_a_number_that_is_no_code_is_not_told(meta: Meta, code: int) -> None:
+    told = {"error": {"code": code, "error_subcode": code}}
+    assert judged(meta, 400, told) == (Verdict.REFUSED, "0")
+
+
 ANYTHING = st.none() | st.booleans() | st.integers() | TEXT | st.just([]) | st.just({})
 
 

@@ -329,6 +329,28 @@ def test_waits_until_the_limit_is_reset_by_the_clock_of_x(name: str) -> None:
     assert judge(429, date=date, **{name: "1795509990"}).wait == 0.0
     assert judge(429, date="today", **{name: "1795510090"}).wait is None
     assert judge(429, date=date, **{name: "soon"}).wait is None
+    assert judge(429, date=date, **{name: "999999999999"}).wait == 86_400.0
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Tue, 24 Nov 99999999999 08:46:40 GMT",
+        "Tue, 24 Nov 9999 08:46:40 +99999999999999",
+        "Tue, 24 Nov 2026 08:46:99999999999 -0000",
+        "Mon, 01 Jan 0001 00:00:00 -0000",
+        "Fri, 31 Dec 9999 23:59:59 -0000",
+        "",
+    ],
+)
+def test_a_date_that_is_none_ends_nothing(date: str) -> None:
+    wait = judge(429, date=date, x_rate_limit_reset="1795510090").wait
+    assert wait is None or 0 <= wait <= 86_400.0
+
+
+def test_places_beyond_the_batch_blame_nobody() -> None:
+    told = {"operation_errors": [None, ["x"], None, ["y"], ["z"]]}
+    assert judge(400, told, count=3).guilty == (1,)
 
 
 def test_the_limit_of_the_account_comes_first() -> None:
