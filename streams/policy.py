@@ -75,7 +75,7 @@ def parse(text: str, file: str) -> Policy:
     """Return the policy that ``text`` (TOML) holds; as ``load``, with ``file`` in the problems."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of long numbers and deep nesting another
         what = str(error)
         at = _AT.search(what)
         line = int(at[1]) if at and at[1] else text.rstrip().count("\n") + 1

@@ -7,6 +7,7 @@ rename, and nothing of the old stays on disk, as the GeoLite2 licence asks.
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +21,18 @@ from numpy.typing import NDArray
 from sinks.geo.errors import GeoError
 
 FORMAT = 2
+# What is raised on a file that is damaged, or none of ours: not all of it is thought of.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
 V4_BITS = 24
 V6_BITS = 48
 DAY_SECONDS = 86_400
@@ -134,7 +147,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield content
     except FileNotFoundError:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise GeoError(f"{path.name}: damaged city table; run: lethe geo update") from error
 
 

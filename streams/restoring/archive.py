@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import asdict, dataclass, field
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 MANIFEST, LEDGER = "manifest.json", "ledger.db"
 FORMAT = 1
@@ -50,7 +50,7 @@ class Manifest:
             if content["format"] != FORMAT:
                 raise BackupError("the backup was made by another release; restore it with that")
             return cls(**content)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BackupError("the file is no backup of a ledger") from None
 
 
@@ -90,9 +90,7 @@ def read(file: Path) -> Manifest:
 def unpack(file: Path, ledger: Path) -> Manifest:
     """Write a backup's ledger to a new file, for its owner alone; raise BackupError if damaged."""
     with _opened(file) as tar:
-        manifest, content = _manifest(tar), tar.extractfile(_member(tar, LEDGER))
-        if content is None:
-            raise BackupError("the file is no backup of a ledger")
+        manifest, content = _manifest(tar), _content(tar, LEDGER)
         ledger.unlink(missing_ok=True)
         handle = os.open(ledger, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "wb") as out:
@@ -113,12 +111,16 @@ def _opened(file: Path) -> tarfile.TarFile:
 
 
 def _manifest(tar: tarfile.TarFile) -> Manifest:
-    content = tar.extractfile(_member(tar, MANIFEST))
-    return Manifest.read("" if content is None else content.read().decode(errors="replace"))
+    return Manifest.read(_content(tar, MANIFEST).read().decode(errors="replace"))
 
 
-def _member(tar: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+def _content(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Return what a member holds, which is a file: a link leads elsewhere, or round and round."""
     try:
-        return tar.getmember(name)
-    except (KeyError, tarfile.TarError):
-        raise BackupError("the file is no backup of a ledger") from None
+        member = tar.getmember(name)
+        content = tar.extractfile(member) if member.isfile() else None
+    except (KeyError, ValueError, tarfile.TarError):  # ValueError: of a size beyond all files
+        content = None
+    if content is None:
+        raise BackupError("the file is no backup of a ledger")
+    return content

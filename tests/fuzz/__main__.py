@@ -16,7 +16,10 @@ from tests.fuzz.run import try_parser
 FAULT = "bad input"
 SLICE = 5_000
 # The columnar parsers take up to 70 messages at once, and a policy takes its time.
-SLOW = {"policy": 10, "settings": 3, "columns-tracking_event": 10, "columns-anonymised_event": 10}
+SLOW = {
+    "policy": 10, "settings": 3, "columns-tracking_event": 10, "columns-anonymised_event": 10,
+    "backup": 3, "geo-table": 3,
+}  # fmt: skip
 
 Tell = Callable[[str], None]
 

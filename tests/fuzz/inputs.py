@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ NUMBERS = (
     0, 1, -1, 2, 99, 100, 599, 600, 2**31 - 1, -(2**31), 2**31, 2**53, 2**63 - 1, -(2**63),
     -62_135_596_800_000, -62_135_596_800_001, 253_402_300_799_999, 253_402_300_800_000,
     1_795_424_000_000, 86_400_000, -86_400_000,
+)  # fmt: skip
+NUMERALS = (
+    b"1" + b"0" * 400, b"9" * 12, b"9" * 5_000, b"1e999", b"-5", b"-0", b"Infinity", b"NaN",
+    b"0.1", b"1e-9", b"\xd9\xa3",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0.5, -1, 10**30, float("nan"), float("inf"), [], {}, [None], {"": None},
@@ -67,6 +72,14 @@ class Inputs:
             lambda: before + bytes(each ^ 1 << many % 8 for each in behind[:1]) + behind[1:],
         )
         return chance.choice(ways)()
+
+    def numbered(self, good: bytes) -> bytes:
+        """Return bytes of which one number is another, or none."""
+        places = list(re.finditer(rb"[0-9]+", good))
+        if not places:
+            return good
+        at = self.chance.choice(places)
+        return good[: at.start()] + self.chance.choice(NUMERALS) + good[at.end() :]
 
     def junk(self) -> bytes:
         """Return bytes that were never good."""

@@ -1,6 +1,8 @@
 """Every parser that meets the outside, as one call: it returns, or refuses in its own way."""
 
 import json
+import tarfile
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from yarl import URL
 
 from lethe.intake import Candidate
 from lethe.jsonl import candidates
@@ -26,12 +30,16 @@ from privacy.urls import clean_name, clean_page, clean_referrer, clean_terms
 from schemas import registry
 from schemas.codec import WireError, WireFault, decode, encode
 from schemas.columns import decode_batch
+from sinks.geo.errors import GeoError
+from sinks.geo.sample import sample
+from sinks.geo.table import Table
 from sinks.keys.answers import open_answer
 from sinks.keys.seal import NotSealedError
 from sinks.user_agents import parse as parse_agent
 from streams import policy as policies
 from streams.collector.body import read_items, read_json
 from streams.collector.choices import require_visitor
+from streams.collector.door import _digest
 from streams.collector.linked import language_of
 from streams.collector.peers import client_address
 from streams.collector.refusal import Refusal
@@ -39,7 +47,10 @@ from streams.egress import Egress, ForbiddenError
 from streams.keys import tokens
 from streams.keys.app import _case_ids
 from streams.policy import PolicyError
+from streams.restoring import archive
+from streams.restoring.archive import BackupError, Manifest
 from streams.settings import SettingsError, load
+from tests.fuzz import answers
 from tests.fuzz.inputs import Inputs
 
 ROOT = Path(__file__).parents[2]
@@ -200,7 +211,7 @@ def _settings(content: bytes) -> None:
     """Read settings as from a file."""
     try:
         given = tomllib.loads(content.decode("utf-8", "replace"))
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return  # of the library, which says where
     names = {"engines", "_env_file", *(each for each in given if not each.isidentifier())}
     load(engines=False, **{name: each for name, each in given.items() if name not in names})
@@ -258,6 +269,43 @@ def _lines(inputs: Inputs) -> tuple[list[str], list[str], int]:
     )
 
 
+def _query(text: str) -> None:
+    """Read a query as ``GET /v1/profile`` and the forms' routes do: a site's key, a visitor."""
+    query = URL.build(path="/v1/profile", query_string=text, encoded=True).query  # as aiohttp does
+    _digest(query.get("key", ""))
+    require_visitor(query.getall("cookie_id", []))
+
+
+def _filed(read: Callable[[Path], object], content: bytes) -> None:
+    """Read what is read from a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "file"
+        file.write_bytes(content)
+        read(file)
+
+
+def _backup(file: Path) -> None:
+    archive.read(file)
+    archive.unpack(file, file.with_name("ledger.db"))
+
+
+def _good_backup() -> bytes:
+    """Return a small backup without what fills it up, so that what is spoiled is read."""
+    manifest = Manifest("1", 1, NOW, "sqlite", "", "1", {"letters": {"0": 1}}, {"cases": {}})
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, file = Path(folder) / "ledger.db", Path(folder) / "backup.tar"
+        ledger.write_bytes(b"SQLite format 3\0")
+        archive.write(file, manifest, ledger)
+        content = file.read_bytes().rstrip(b"\0")
+        return content + b"\0" * (-len(content) % tarfile.BLOCKSIZE)
+
+
+def _good_table() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        sample().save(file := Path(folder) / "table.npz")
+        return file.read_bytes()
+
+
 def _batch(name: str, inputs: Inputs) -> list[bytes]:
     values = [inputs.wire(name, good(name)) for _ in range(inputs.chance.choice((1, 3, 70)))]
     values += inputs.chance.choices(good(name), k=3)
@@ -289,11 +337,14 @@ PARSERS: Mapping[str, Parser] = {
         lambda body: list(candidates(BytesIO(body), lambda: "id")), _json_like(EVENT)
     ),
     "query-visitor": _text(lambda text: require_visitor([text]), "c-1", refusals=(Refusal,)),
+    "query": _text(_query, "cookie_id=c-1&key=k%20", "cookie_id=%ff;key", refusals=(Refusal,)),
     "accept-language": _text(lambda text: language_of(text, ("en", "fr")), "fr-BE;q=0.8, en;q=0.5"),
     "log-line": Parser(parse_line, _like(LINE, LINE[20:])),
     "log-file": Parser(_log, _like(LINE + b"\n" + LINE + b"\r\n\n" + LINE)),
     "policy": Parser(_policy, _like(POLICY.read_bytes()), (PolicyError,)),
     "settings": Parser(_settings, _like(SETTINGS.read_bytes()), (SettingsError,)),
+    "backup": Parser(partial(_filed, _backup), _like(_good_backup()), (BackupError,)),
+    "geo-table": Parser(partial(_filed, Table.load), _like(_good_table()), (GeoError,)),
     "token-confirm": _text(
         lambda text: links.read_confirm(KEYS, text, 1_795_000_000), LINK, LEAVING
     ),
@@ -317,6 +368,12 @@ PARSERS: Mapping[str, Parser] = {
         "http://127.0.0.1:9/",
         refusals=(ForbiddenError,),
     ),
+    **{
+        f"answer-{name}": Parser(
+            partial(answers.judge, name), partial(answers.make, name), kept=answers.kept
+        )
+        for name in answers.CONNECTORS
+    },
     **{
         f"avro-{name}": _row(name)
         for name in sorted({each.name for each in registry.records().values()})
