@@ -9,11 +9,13 @@ there. No redirect is followed and no proxy of the environment used.
 import re
 import socket
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 Address = IPv4Address | IPv6Address
@@ -35,6 +37,8 @@ _IN_USE = IPv6Network("2000::/3")  # all that is assigned to hosts
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 _HOST = re.compile(r"[0-9a-z._:-]+")  # in ASCII: names are read in their international form before
+
+_asked: ContextVar[str] = ContextVar("asked", default="")  # the host of the request in hand
 
 
 class ForbiddenError(OSError):
@@ -93,14 +97,32 @@ class Egress:
 
     def connector(self, **options: Any) -> aiohttp.TCPConnector:
         """Return what connects to no other address; ``options`` are aiohttp's."""
-        return aiohttp.TCPConnector(socket_factory=self._socket, **options)
+        return _Connector(socket_factory=_socket, **options)
 
-    def _socket(self, found: Any) -> socket.socket:
-        family, kind, protocol, _, address = found
-        where = ip_address(str(address[0]).partition("%")[0])
-        if not is_public(where) and not (where.is_loopback and any(map(is_loopback, self.hosts))):
-            raise ForbiddenError("PrivateAddress")
-        return socket.socket(family, kind, protocol)
+
+class _Connector(aiohttp.TCPConnector):
+    """Connects, and lets who makes the socket know for which host."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as in the base class
+    ) -> Connection:
+        """Return a connection for a request."""
+        before = _asked.set(req.url.host or "")
+        try:
+            return await super().connect(req, traces, timeout)
+        finally:
+            _asked.reset(before)
+
+
+def _socket(found: Any) -> socket.socket:
+    family, kind, protocol, _, address = found
+    where = ip_address(str(address[0]).partition("%")[0])
+    if not is_public(where) and not (where.is_loopback and is_loopback(_asked.get())):
+        raise ForbiddenError("PrivateAddress")
+    return socket.socket(family, kind, protocol)
 
 
 def kind(error: Exception) -> str:

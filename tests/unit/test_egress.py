@@ -107,10 +107,11 @@ def ear() -> Iterator[tuple[int, list[None]]]:
         def listen() -> None:
             while True:
                 try:
-                    server.accept()[0].close()
+                    connection, _ = server.accept()
                 except OSError:
                     return
                 came.append(None)
+                connection.close()
 
         thread = threading.Thread(target=listen)
         thread.start()
@@ -178,6 +179,27 @@ async def test_a_name_leads_nowhere_private_whatever_it_resolves_to(
             await session.get(f"http://api.example:{port}/")
     assert kind(refused.value) == "PrivateAddress" or len(answers[0]) > 1
     assert (came, names.asked) == ([], 1)
+
+
+@pytest.mark.parametrize("answers", [["127.0.0.1"], ["::1"], ["127.0.0.1", "::1"]])
+async def test_a_name_leads_nowhere_private_beside_this_machine_s_own_address(
+    ear: tuple[int, list[None]], answers: Sequence[str]
+) -> None:
+    """Each request by its own host: trying one address out does not open this machine to others."""
+    port, came = ear
+    mixed = Egress(frozenset({"127.0.0.1", "api.example"}), clear=True)
+    connector = mixed.connector(resolver=Names([answers]))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        here, there = await asyncio.gather(
+            session.post(f"http://127.0.0.1:{port}/"),
+            session.post(f"http://api.example:{port}/"),
+            return_exceptions=True,
+        )
+    assert isinstance(here, aiohttp.ClientError)
+    assert not isinstance(here, aiohttp.ClientConnectorError)  # connected, and hung up on
+    assert isinstance(there, aiohttp.ClientConnectorError)
+    assert kind(there) == "PrivateAddress" or len(answers) > 1
+    assert len(came) == 1
 
 
 def request(url: str) -> Attempt:
