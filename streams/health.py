@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -17,6 +18,7 @@ from prometheus_client import make_wsgi_app
 from streams.metrics import LOOP_SILENT, REGISTRY
 
 SILENT_SECONDS = 120.0  # after which a loop is taken to hang
+CHECK_SECONDS = 2.0  # for what a worker needs to answer
 
 Answer = Callable[..., Iterable[bytes]]
 Checks = Mapping[str, Callable[[], bool]]
@@ -48,6 +50,40 @@ class Beating(threading.Event):
         finally:
             self._at = time.monotonic()
             self._waiting = False
+
+
+class InTime:
+    """A check of something that may be away: whether ``ask`` returned, and in time.
+
+    However often it is asked for, ``ask`` runs once at a time, in a thread that nobody waits for:
+    what is away takes one connection, and no patience of whoever wants to know.
+    """
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._answer: Future[bool] | None = None
+
+    def __call__(self) -> bool:
+        """Tell whether there is an answer; False also while there is none yet."""
+        with self._lock:
+            if self._answer is None or self._answer.done():
+                self._answer = Future()
+                asking = (self._answer,)
+                threading.Thread(target=self._run, args=asking, name="check", daemon=True).start()
+            answer = self._answer
+        try:
+            return answer.result(CHECK_SECONDS)
+        except TimeoutError:
+            return False
+
+    def _run(self, answer: Future[bool]) -> None:
+        try:
+            self._ask()
+        except Exception:  # noqa: BLE001 - whatever it is, it is not there
+            answer.set_result(False)
+        else:
+            answer.set_result(True)
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -28,6 +28,15 @@ MODULES: Mapping[str, Sequence[str]] = {
 PARTS = (*(part for parts in MODULES.values() for part in parts), "deliver", "agents")
 OF_A_POLICY = {*PARTS} - {*MODULES[_STATISTICS], "agents"}
 
+# What parts need besides the broker: the ledger, and ClickHouse as one of its users.
+# ``rights`` asks ClickHouse where it has to alone, and ``gauges`` shows what it can.
+LEDGER, WRITER, ERASER = "ledger", "clickhouse-writer", "clickhouse-eraser"
+NEEDS: Mapping[str, Collection[str]] = {
+    **dict.fromkeys(("load", "close", "agents"), (WRITER,)),
+    **dict.fromkeys(OF_A_POLICY - {"route"}, (LEDGER,)),
+    "visitor-facts": (LEDGER, ERASER),
+}
+
 
 def loop_of(part: str) -> Loop:
     """Return what runs a part that is a loop. Raise KeyError for any other."""
@@ -42,12 +51,22 @@ def services(shared: Shared, parts: Collection[str]) -> list[InThread]:
     Not of Faust's app: that starts its services when its consumer has joined its group, which takes
     a while after another worker was killed, and the data plane need not wait for it.
     """
-    found = {
-        part: loop_of(part) for module in _used(shared) for part in MODULES[module] if part in parts
-    }
+    found = {part: loop_of(part) for part in _loops(shared, parts)}
     if "deliver" in parts:
         found |= import_module("streams.ads").deliveries(shared)
     return [InThread(name, partial(loop, shared)) for name, loop in found.items()]
+
+
+def needs(shared: Shared, parts: Collection[str]) -> set[str]:
+    """Return what those of ``parts`` need that the policy gives something to do."""
+    idle = set() if shared.policy is not None else OF_A_POLICY
+    running = {*_loops(shared, parts), *({"deliver", "agents"} & {*parts} - idle)}
+    return {need for part in running for need in NEEDS.get(part, ())}
+
+
+def _loops(shared: Shared, parts: Collection[str]) -> Iterator[str]:
+    for module in _used(shared):
+        yield from (part for part in MODULES[module] if part in parts)
 
 
 def _used(shared: Shared) -> Iterator[str]:
