@@ -75,6 +75,15 @@ def test_topics_are_gone_when_the_page_says() -> None:
     assert found == expected
 
 
+BROKERS_OWN_MS = 6 * MINUTE_MS  # until it looks, and until it deletes
+
+
+@pytest.mark.parametrize("name", ["access-log", "security-alerts"])
+def test_who_attacked_is_gone_within_a_day(name: str) -> None:
+    config = topics()[name].config
+    assert int(config["retention.ms"]) + int(config["segment.ms"]) + BROKERS_OWN_MS < DAY_MS
+
+
 RAW = topics()["tracking-events-raw"].config
 STATED = {
     "| 7 s (target: 99 % in 1 s;": promised_ms(SETTINGS.ads.lease_seconds) == 7_000,
@@ -88,7 +97,7 @@ STATED = {
         (IDLE_SECONDS, READERS_SECONDS) == (0.1, 1)
     ),
     "| 48 h, plus an hour until the collector looks |": FORGET_AFTER_MS == 48 * HOUR_MS,
-    "| 48 h after they were loaded, plus 1 h until the merge |": (
+    "| 48 h after they were loaded, plus 1 h until the merge; 10 min more": (
         SETTINGS.statistics.facts_hours == 48
         and "merge_with_ttl_timeout = 3600"
         in (ROOT / "sinks/clickhouse/migrations/0001_facts.sql").read_text()

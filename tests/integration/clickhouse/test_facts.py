@@ -114,6 +114,26 @@ def test_events_are_gone_after_their_hours(
     assert admin.query("SELECT city FROM facts") == [("Kept",)]
 
 
+def test_events_go_by_themselves_within_the_time_of_their_merges(
+    admin: Client, load_at: Callable[..., None], event: Callable[..., Event]
+) -> None:
+    """Nobody asks for a merge: one comes within what is set, here a second and not an hour.
+
+    All lie in one part, which nothing but their age has merged, and go one after the other: the
+    second has to wait for as long as is set after the first.
+    """
+    admin.execute("ALTER TABLE facts MODIFY SETTING merge_with_ttl_timeout = 1")
+    now = datetime.now(UTC)
+    load_at([event(city="Kept")], now - timedelta(hours=47))
+    for seconds in (8, 16):
+        load_at([event(city="Gone")], now - timedelta(hours=48) + timedelta(seconds=seconds))
+    admin.execute("OPTIMIZE TABLE facts FINAL")
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and count(admin) > 1:
+        time.sleep(0.5)
+    assert admin.query("SELECT city FROM facts") == [("Kept",)]
+
+
 def test_parts_that_merges_left_behind_are_swept_from_the_disk(
     admin: Client, load_at: Callable[..., None], event: Callable[..., Event]
 ) -> None:

@@ -3,7 +3,8 @@ from typing import Any
 
 from privacy.certificate import Outcome, Receipt
 from schemas.codec import decode
-from sinks.ledger import deletion
+from sinks.ledger import cases, deletion
+from sinks.ledger.cases import Deletion
 from sinks.ledger.ledger import Ledger
 from streams.deletion.overdue import Overdue
 from streams.metrics import DELETIONS_OVERDUE
@@ -40,6 +41,30 @@ def test_a_holder_that_never_answers_is_reported_once_a_day(
     assert told(broker) == [("deletion_overdue", "silent", 2)] * 2
     ids = {decode("pipeline_alert", each)["id"] for each in broker.values("pipeline-alerts")}
     assert len(ids) == 2
+
+
+def test_what_the_worker_does_not_get_done_is_reported_after_a_minute(
+    ledger: Ledger, broker: Any
+) -> None:
+    """At whichever of its own steps it is stuck: the key, the files, telling the broker."""
+    steps = (deletion.shred, deletion.unreadable, deletion.announced)
+    at = NOW
+    watch = Overdue("pipeline-alerts", ledger, broker.producer(), lambda: at)
+    for done in range(len(steps) + 1):
+        case = f"c-{done}"
+        new = Deletion(f"d-{done}", case, "samples", [], [], "delivered", "e-1", NOW, NOW + DAY_MS)
+        with ledger.transaction() as connection:
+            cases.end(connection, [new])
+            for step in steps[:done]:
+                step(connection, [case], NOW)
+    at = NOW + 60_000
+    watch.look()
+    assert (told(broker), gauge("")) == ([], 0)
+    at += 1
+    watch.look()
+    watch.look()
+    assert told(broker) == [("deletion_stuck", "the worker", 3)]
+    assert gauge("") == 3
 
 
 def test_after_a_restart_an_alert_has_the_same_id(ledger: Ledger, ask: Any, broker: Any) -> None:
