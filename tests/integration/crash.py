@@ -1,8 +1,8 @@
 """Runs loops of the worker that die by SIGKILL at a point that is named: no program, a test's tool.
 
 Reads lines ``loop module:name before|after nth`` and prints how each ended: minus the signal's
-number. Everything is imported once; each loop runs in a process of its own, forked before there is
-any thread.
+number. A loop's module is imported here, once; each loop runs in a process of its own, forked
+before there is any thread of ours.
 """
 
 import os
@@ -13,18 +13,26 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-from streams import cases, deletion, logging, rights
+from streams import logging, parts
 from streams.settings import load
 from streams.shared import Shared
 
 PATIENCE = 60  # seconds
-LOOPS = {**cases.LOOPS, **deletion.LOOPS, **rights.LOOPS}
+
+
+def loop_of(name: str) -> parts.Loop:
+    """Return a loop of the worker; those of ``deliver`` are called ``deliver-<provider>``."""
+    if name.startswith("deliver-"):
+        loop: parts.Loop = import_module("streams.ads").deliveries(shared)[name]
+        return loop
+    return parts.loop_of(name)
 
 
 def arm(where: str, when: str, nth: int) -> None:
     """Have the ``nth`` call of a function be the last thing this process does.
 
-    ``after``: one that returns False had nothing to do, and does not count.
+    ``after``: one that returns False had nothing to do, and does not count; one that is async is
+    not done when it returns.
     """
     module, _, path = where.partition(":")
     *outer, name = path.split(".")
@@ -45,16 +53,17 @@ def arm(where: str, when: str, nth: int) -> None:
     setattr(owner, name, mortal)
 
 
-def run(loop: str, where: str, when: str, nth: int) -> None:
+def run(loop: parts.Loop, where: str, when: str, nth: int) -> None:
     signal.alarm(PATIENCE)
     logging.configure("worker")
     arm(where, when, nth)
-    LOOPS[loop](shared, threading.Event())
+    loop(shared, threading.Event())
 
 
 shared = Shared(load())  # nothing of it is open yet
 for line in sys.stdin:
-    loop, where, when, nth = line.split()
+    name, where, when, nth = line.split()
+    loop = loop_of(name)
     child = os.fork()
     if not child:
         try:

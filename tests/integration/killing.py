@@ -1,4 +1,8 @@
-"""Loops of the worker that are killed by SIGKILL at a point that is named."""
+"""Loops of the worker that are killed by SIGKILL at a point that is named.
+
+Apache Kafka would keep the partitions of who was killed until the session is over. It is told that
+they are gone, so that the next has them at once: what else a session holds up, random kills show.
+"""
 
 import subprocess
 import sys
@@ -6,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
 
 from streams.settings import Settings
 
@@ -32,13 +39,22 @@ def killing(settings: Settings) -> Iterator[Kill]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    broker = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
+
+    def bury(group: str) -> None:
+        """Have a group know that nobody of it is left."""
+        members = broker.describe_groups([group])[group]["members"]
+        broker.remove_group_members(group, [MemberToRemove(each["member_id"]) for each in members])
 
     def kill(loop: str, point: Point) -> int:
         assert process.stdin
         assert process.stdout
         process.stdin.write(f"{loop} {point.where} {point.when} {point.nth}\n")
         process.stdin.flush()
-        return int(process.stdout.readline())
+        ended = int(process.stdout.readline())
+        bury(settings.kafka.prefix + loop)
+        return ended
 
     yield kill
+    broker.close()
     process.communicate(timeout=60)
