@@ -128,3 +128,11 @@ def pipeline(settings: Settings, environment: dict[str, str], database: None) ->
     """Make a pipeline on this test's own topics and fresh tables."""
     assert database is None
     return Pipeline(settings, environment)
+
+
+@pytest.fixture
+def no_merges(pipeline: Any) -> Iterator[None]:
+    """Stop merges, which would hide what is doubled."""
+    pipeline.admin.execute("SYSTEM STOP MERGES facts")
+    yield
+    pipeline.admin.execute("SYSTEM START MERGES facts")

@@ -1,7 +1,7 @@
 """Exactly once: the load lane against a crash at each point of its recipe."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,11 @@ from sinks.kafka import BatchProducer, consumer
 from streams import shared
 from streams.lanes.load import LoadLane
 
-pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.clickhouse,
+    pytest.mark.usefixtures("no_merges"),
+]
 
 EVENTS = 400
 
@@ -41,14 +45,6 @@ class Crashing:
         self.facts.write(columns, self.forged + token)
         if dies:
             raise CrashError
-
-
-@pytest.fixture(autouse=True)
-def no_merges(pipeline: Any) -> Iterator[None]:
-    """Stop merges, which would hide what is doubled."""
-    pipeline.admin.execute("SYSTEM STOP MERGES facts")
-    yield
-    pipeline.admin.execute("SYSTEM START MERGES facts")
 
 
 def publish(pipeline: Any) -> None:

@@ -18,9 +18,13 @@ from sinks.kafka import SAFE
 from streams import shared
 from tests.chaos.report import TIMES
 from tests.integration.killing import Kill, Point, killing
-from tests.integration.pipeline.test_once import no_merges  # noqa: F401 - it is used by all here
 
-pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.chaos]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.clickhouse,
+    pytest.mark.chaos,
+    pytest.mark.usefixtures("no_merges"),
+]
 
 VISITS = 40  # before each kill
 PARTITIONS = 4

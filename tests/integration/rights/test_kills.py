@@ -32,8 +32,7 @@ FORGET = {"right": "erasure", "ground": "consent_withdrawn"}
 ERASURE = [Act.SUPPRESS, Act.END_CASE, Act.AWAIT_DELETIONS, Act.CERTIFY, Act.ANSWER]
 ACCESS = [Act.DEMAND_EXPORT, Act.AWAIT_DEMANDS, Act.BUNDLE, Act.ANSWER]
 
-# The broker gives a partition to another reader when the killed one is silent for six seconds: of a
-# lane, what all lanes do is killed in the tests of deletion.
+# Of a lane, what all lanes do is killed in the tests of deletion.
 POINTS = {
     "requests": [
         Point("streams.rights.lane:requests.confirm"),  # confirmed, uncommitted
