@@ -35,7 +35,7 @@ mutation: setup
 SEED ?= 20261124
 CI := .lethe/chaos/ci
 NIGHT := .lethe/chaos/$(SEED)
-ON_KAFKA := LETHE_TEST_BROKER=kafka LETHE_CHAOS_SEED=$(SEED) $(PYTEST) -m
+ON_KAFKA := LETHE_TEST_BROKER=kafka LETHE_CHAOS_SEED=$(SEED) $(PYTEST) tests/integration tests/fuzz tests/docs -m
 define RIG
 	$(VENV)/bin/python -m tests.chaos run --plan ci --seed $(SEED) --results $(CI)/rig.jsonl
 	$(VENV)/bin/python -m tests.chaos table $(CI)/*.jsonl

@@ -134,13 +134,13 @@ def storm(seconds: float) -> Callable[[Stack, Random], str]:
 
 
 FAULTS: Sequence[Fault] = (
-    Fault("process killed", kill_any, ci=14, nightly=300),
+    Fault("process killed", kill_any, ci=12, nightly=300),
     Fault("broker killed", kill_broker, ci=2, nightly=20),
     Fault("broker stopped", stop_broker, ci=1, nightly=10),
-    Fault("ClickHouse killed", kill_clickhouse, ci=3, nightly=100),
+    Fault("ClickHouse killed", kill_clickhouse, ci=2, nightly=100),
     Fault("ClickHouse stopped", stop_clickhouse, ci=1, nightly=10),
     Fault("worker paused 0.1 s", pause(0.1), ci=6, nightly=100),
     Fault("worker paused > lease", pause(2 * LEASE_SECONDS), ci=2, nightly=50, alongside=True),
-    Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=2, nightly=50, alongside=True),
+    Fault("worker paused > session", pause(SESSION_SECONDS + 2), ci=1, nightly=50, alongside=True),
     Fault("rebalance storm of 30 s", storm(30), ci=1, nightly=30, alongside=True),
 )
