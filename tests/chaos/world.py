@@ -64,15 +64,18 @@ def _left(stack: Stack, owed: Owed) -> Mapping[str, int]:
             tables.withdrawals.c.effective_at.is_(None)
         ),
         "messages to be sent": select(func.count()).select_from(tables.outbox),
-        "removals at providers": select(func.count()).where(tables.reached.c.due_at.is_not(None)),
         "deletions to be certified": select(func.count()).where(
             tables.deletions.c.completed_at.is_(None)
         ),
     }
-    delivery = tables.deliveries.c
+    delivery, undone = tables.deliveries.c, tables.reached.c
+    # A removal that failed is tried again after a minute, which is longer than we wait.
+    removals = select(undone.event_id).where(
+        undone.provider == delivery.provider, undone.event_id == delivery.event_id
+    )
     open_ = (
         select(delivery.provider, delivery.state, func.count().label("count"))
-        .where(delivery.state.in_([*OPEN, State.RELEASED]))
+        .where(delivery.state.in_([*OPEN, State.RELEASED]), ~removals.exists())
         .group_by(delivery.provider, delivery.state)
     )
     with stack.ledger.reading() as connection:
@@ -168,9 +171,10 @@ def _look_at_providers(stack: Stack, owed: Owed, world: World) -> None:
     world.taken = Counter(
         {key: times for key, times in stack.desk.taken.items() if key[1] in known}
     )
-    world.there = _there(calls, owed, members)
-    row = tables.deliveries.c
+    row, undone = tables.deliveries.c, tables.reached.c
+    due = select(undone.provider, undone.visitor).where(undone.due_at.is_not(None))
     with stack.ledger.reading() as connection:
+        world.there = _there(calls, owed, members) - {(*each,) for each in connection.execute(due)}
         fates = connection.execute(select(row.provider, row.event_id, row.state))
         world.fates = {(provider, name): state for provider, name, state in fates}
 
