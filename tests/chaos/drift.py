@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from random import Random
 from xml.etree import ElementTree as ET
 
-from lethe.local.process import listening
-from tests.chaos.faults import Fault, kill
+from tests.chaos.faults import Fault, await_clickhouse, kill
 from tests.chaos.stack import Stack, wait
 
 LOADER = "writer"  # whose settings drift
@@ -45,7 +44,7 @@ def profile(stack: Stack, settings: Mapping[str, int]) -> Iterator[None]:
 def restart(stack: Stack) -> None:
     """Kill ClickHouse and wait until it listens again, with the users that its file names."""
     kill(stack.clickhouse)
-    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
+    await_clickhouse(stack)
 
 
 @contextmanager

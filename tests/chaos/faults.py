@@ -80,9 +80,14 @@ def stop_broker(stack: Stack, random: Random) -> str:
 def stop_clickhouse(stack: Stack, _: Random) -> str:
     """Have ClickHouse end in an orderly way, inserts or not; it is started again."""
     _stop(stack.clickhouse)
-    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
+    await_clickhouse(stack)
     stack.flow()
     return ""
+
+
+def await_clickhouse(stack: Stack) -> None:
+    """Wait until ClickHouse, which was started again, listens."""
+    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
 
 
 def _stop(process: Process) -> None:
@@ -98,7 +103,7 @@ def kill_clickhouse(stack: Stack, random: Random) -> str:
         wait(lambda: house.query(inserts), "an insert", pause=0.0)
     time.sleep(random.choice([0, random.uniform(0, 0.02)]))
     kill(stack.clickhouse)
-    wait(lambda: all(map(listening, stack.clickhouse.ports)), "ClickHouse to be back")
+    await_clickhouse(stack)
     stack.flow()
     return ""
 

@@ -367,9 +367,7 @@ def test_a_closing_waits_for_what_the_lane_has_still_to_say_of_a_case(desk: Desk
     desk.run()
     desk.report("event_over", "galas", group="spring")
     desk.run(close=False)
-    with desk.ledger.transaction() as connection:
-        unsaid = outbox.Message("cases-sales", b"event", b"an older state")
-        outbox.put(connection, "cases", Position("service-events", 0, 99), [unsaid])
+    leave_unsaid(desk, "event")
     assert not desk.closures.batch()
     assert desk.states() == {"event": "open"}
     with desk.ledger.transaction() as connection:
@@ -386,9 +384,7 @@ def test_what_is_due_does_not_wait_for_a_closing_that_has_to(desk: Desk) -> None
     desk.run()
     desk.report("event_over", "galas", group="spring")
     desk.run(close=False)
-    with desk.ledger.transaction() as connection:
-        unsaid = outbox.Message("cases-sales", b"event", b"an older state")
-        outbox.put(connection, "cases", Position("service-events", 0, 99), [unsaid])
+    leave_unsaid(desk, "event")
     desk.now += DAY_MS
     assert desk.closures.batch()
     assert desk.states() == {"app": "ended", "event": "open"}
@@ -456,6 +452,13 @@ def shred(desk: Desk, *case_ids: str) -> None:
             connection.execute(table.delete().where(table.c.case_id.in_(case_ids)))
         gone = tables.deletions.c.case_id.in_(case_ids)
         connection.execute(update(tables.deletions).where(gone).values(shredded_at=desk.now))
+
+
+def leave_unsaid(desk: Desk, case_id: str) -> None:
+    """Have the lane still owe departments an older state of a case."""
+    with desk.ledger.transaction() as connection:
+        unsaid = outbox.Message("cases-sales", case_id.encode(), b"an older state")
+        outbox.put(connection, "cases", Position("service-events", 0, 99), [unsaid])
 
 
 def read_once(desk: Desk) -> None:
