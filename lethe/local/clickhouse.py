@@ -13,7 +13,7 @@ from sinks.clickhouse.client import ClickHouseDownError, ClickHouseError, Client
 from sinks.clickhouse.roles import USERS, users_xml
 from sinks.clickhouse.server import ACCESS_CONTROL, LOG_LEVEL, SILENT
 
-SWEEP_SECONDS: Final = 5.0
+SWEEP_SECONDS: Final = 1.0
 
 _CONFIG: Final = """\
 <clickhouse>
@@ -91,8 +91,9 @@ class Sweeper:
     """Removes parts that mutations, merges and TTL have replaced.
 
     clickhouse-server does so by itself; the embedded one has no cleanup thread. Dropping a
-    partition that does not exist makes it look. A deduplication token is forgotten only with a part
-    that has no row left.
+    partition that does not exist makes it look, and stops the merges and mutations that run in that
+    table: it waits for them. A deduplication token is forgotten only with a part that has no row
+    left.
     """
 
     def __init__(self, client: Client) -> None:
@@ -108,9 +109,10 @@ class Sweeper:
         self._client.close()
 
     def sweep(self) -> None:
-        """Look once, in every table of every database that has old parts."""
+        """Look once, in every table of every database that has old parts and is at rest."""
         for database, table in self._client.query(
             "SELECT DISTINCT database, table FROM system.parts WHERE NOT active"
+            " AND (database, table) NOT IN (SELECT database, table FROM system.merges)"
         ):
             self._client.execute(f"ALTER TABLE {database}.{table} DROP PARTITION ID 'none'")
 

@@ -58,6 +58,8 @@ _PASSING: Final = {
     ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
     ErrorCodes.QUERY_WAS_CANCELLED,
     ErrorCodes.KEEPER_EXCEPTION,
+    # A mutation that was stopped, by whoever dropped a partition of its table meanwhile.
+    ErrorCodes.UNFINISHED,
 }
 _LOST: Final = (
     NetworkError,

@@ -160,8 +160,6 @@ class ClickHouseFacts:
     def gone(self, at: int) -> bool:
         """Tell whether no old part is left that was replaced until ``at``; see ``VisitorFacts``."""
         self._forget_statements()
-        for table in ("facts", "facts_held"):  # has the embedded engine look for old parts
-            self._client.execute(f"ALTER TABLE {table} DROP PARTITION ID 'none'")
         ((left,),) = self._client.query(
             "SELECT count() FROM system.parts WHERE database = currentDatabase()"
             " AND table IN ('facts', 'facts_held') AND NOT active"

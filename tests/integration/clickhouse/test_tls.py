@@ -49,22 +49,24 @@ class Proxy:
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
         """Run it in a thread for as long as the context lasts."""
-        loop, ready = asyncio.new_event_loop(), threading.Event()
+        ready = threading.Event()
+        loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
-        async def start() -> None:
+        async def serve() -> None:
             server = await asyncio.start_server(self._serve, HOST, 0, ssl=self._tls)
             self.port = server.sockets[0].getsockname()[1]
             ready.set()
+            await stop.wait()
 
         def run() -> None:
-            loop.run_until_complete(start())
-            loop.run_forever()
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(serve())
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         assert ready.wait(10)
         yield self
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(stop.set)
         thread.join()
 
 
@@ -107,8 +109,8 @@ def test_who_is_certified_is_spoken_to(ask: Ask, authority: Authority) -> None:
 
 def _old(authority: Authority) -> ssl.SSLContext:
     context = authority.serving(HOST)
-    context.minimum_version = ssl.TLSVersion.TLSv1_1
-    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context
 
 

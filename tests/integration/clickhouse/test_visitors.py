@@ -1,6 +1,7 @@
 """One visitor's facts: erased, held and let go; the fake does what ClickHouse does."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -158,6 +159,30 @@ def test_a_visitor_is_found_by_every_name_an_event_may_have_given(store: Store) 
     store.facts.erase(hashes(SITE, "c-1", [(came, salt)]))
     assert not store.counted()
     assert not hashes(SITE, "c-1", [])
+
+
+def test_a_mutation_that_somebody_stopped_is_done_again(
+    admin: Client, another: Callable[[], Client], event: Event
+) -> None:
+    """Whoever drops a partition of a table stops what runs there."""
+    store, stop = InClickHouse(admin, event), threading.Event()
+
+    def drop() -> None:
+        with another() as client:
+            while not stop.wait(0.01):
+                client.execute("ALTER TABLE facts DROP PARTITION ID 'none'")
+
+    dropper = threading.Thread(target=drop)
+    dropper.start()
+    try:
+        for number in range(8):
+            one = Hashed(SITE, DAY, number)
+            store.put(one, f"{number:036}")
+            store.facts.hold(f"hold-{number}", [one])
+    finally:
+        stop.set()
+        dropper.join()
+    assert not store.counted()
 
 
 def test_no_byte_is_left_on_the_disk(admin: Client, event: Event) -> None:
