@@ -43,16 +43,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.load.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--slice", type=float, default=60.0, help="minutes; shorter ones tell less")
-    parser.add_argument("--results", type=Path, default=Path("soak.jsonl"))
+    parser.add_argument(
+        "--results", type=Path, default=Path(".lethe/soak.jsonl"), help="remove it to begin anew"
+    )
     parser.add_argument(
         "--rate", type=float, default=0.0, help="events/s; 0: half of what it bears"
     )
     given = parser.parse_args()
     console = Console(width=110)
-    while (done := sum(each["minutes"] for each in read(given.results))) < given.minutes - 0.01:
-        minutes = min(given.slice, given.minutes - done)
-        console.print(f"{done:g} of {given.minutes:g} minutes are done; {minutes:g} more")
-        found = json.dumps(soak(minutes, given.rate))
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    if not left(given.results, given.minutes):
+        console.print(f"all was measured before; remove {given.results} to measure anew")
+    while minutes := left(given.results, given.minutes):
+        part = min(given.slice, minutes)
+        console.print(f"{minutes:g} of {given.minutes:g} minutes are left; {part:g} now")
+        found = json.dumps(soak(part, given.rate))
         with given.results.open("a") as file:
             file.write(found + "\n")
             file.flush()
@@ -61,6 +66,12 @@ def main() -> int:
     for each in slices:
         show(each, console)
     return 0 if all(not wrong(each) for each in slices) else 1
+
+
+def left(path: Path, minutes: float) -> float:
+    """Return how many of the minutes are not in the file."""
+    missing = minutes - sum(each["minutes"] for each in read(path))
+    return missing if missing > 0.01 else 0.0
 
 
 def read(path: Path) -> list[Slice]:

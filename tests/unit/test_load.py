@@ -45,6 +45,8 @@ def test_a_slice_that_broke_off_is_done_again(tmp_path: Path) -> None:
     assert soak.read(file) == []
     file.write_text(json.dumps({"minutes": 5}) + '\n{"minutes": 5, "loo')
     assert soak.read(file) == [{"minutes": 5}]
+    assert soak.left(file, 12) == 7
+    assert soak.left(file, 5) == 0
 
 
 def test_a_picture_is_as_high_as_its_values() -> None:
