@@ -50,7 +50,7 @@ def main() -> int:
         "--rate", type=float, default=0.0, help="events/s; 0: half of what it bears"
     )
     given = parser.parse_args()
-    console = Console(width=110)
+    console = Console(width=130)
     given.results.parent.mkdir(parents=True, exist_ok=True)
     if not left(given.results, given.minutes):
         console.print(f"all was measured before; remove {given.results} to measure anew")
