@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.events import SITES
 from bench.load.sender import BATCH, event_id
 from bench.load.watch import Lag, Watch, engines
 from lethe.local.process import Process, choose_port, stop_together
@@ -24,7 +25,7 @@ from lethe.standins.server import in_thread
 from sinks.clickhouse.connect import connect
 from streams.parts import PARTS
 from streams.policy import load as load_policy
-from streams.settings import Collector, Keys, Settings
+from streams.settings import Collector, Keys, Settings, Site
 
 PATIENCE = 300.0
 EVENTS = ("anonymise", "anonymise-raw", "load", "close", "agents")  # parts of the first worker
@@ -196,7 +197,10 @@ class Company:
 def company(settings: Settings) -> Iterator[Company]:
     """Make a company of a measure's topics and folder, and stop it at the end."""
     with in_thread() as standins:
-        own: dict[str, Any] = {"keys": Keys(port=choose_port(0)), "metrics_port": 0}
+        sites = {each: Site(keys=(f"bench-{each}",)) for each in SITES} | settings.sites
+        own: dict[str, Any] = {
+            "keys": Keys(port=choose_port(0)), "metrics_port": 0, "sites": sites,
+        }  # fmt: skip
         made = Company(with_standins(settings.model_copy(update=own), standins.url))
         put_credentials(made.settings.secrets)
         try:
