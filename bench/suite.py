@@ -18,7 +18,7 @@ from streams.run import spare_collector
 from streams.settings import ClickHouse, Settings, load
 from streams.shared import Shared
 
-WIDTH = 100  # no row of a table may be broken
+WIDTH = 120  # no row of a table may be broken
 
 Result = Mapping[str, Any]
 Measure = Callable[[Shared, float], Result]

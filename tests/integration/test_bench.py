@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("bench", "measure", "scale"),
-    [("deletion", "shred", 0.002), ("rights", "access", 0.002)],
+    [("deletion", "shred", 0.002), ("rights", "access", 0.002), ("load", "framed", 0.002)],
 )
 def test_a_bench_runs(bench: str, measure: str, scale: float, tmp_path: Path) -> None:
     try:
