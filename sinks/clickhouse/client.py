@@ -60,6 +60,8 @@ _PASSING: Final = {
     ErrorCodes.KEEPER_EXCEPTION,
     # A mutation that was stopped, by whoever dropped a partition of its table meanwhile.
     ErrorCodes.UNFINISHED,
+    # What ran while the server was told to stop.
+    ErrorCodes.ABORTED,
 }
 _LOST: Final = (
     NetworkError,
