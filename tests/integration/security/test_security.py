@@ -220,8 +220,10 @@ def test_a_lane_that_is_started_anew_goes_on_counting(
 ) -> None:  # fmt: skip
     """Half of an attack before, half of it after: neither alone would be one."""
     folder = tmp_path_factory.mktemp("halves")
-    now = time.time()
-    tries = [line(now - 100 + n, "203.0.113.7", "POST /login", 401)[1] for n in range(40)]
+    # Within one whole window on the clock: of each that it reaches into there is an alert.
+    window = WINDOWS["brute_force"]
+    began = (time.time() - window) // window * window + 100
+    tries = [line(began + n, "203.0.113.7", "POST /login", 401)[1] for n in range(40)]
     halves = [("".join(tries[:20]), "first.log"), ("".join(tries[20:]), "second.log")]
     topics = ("access-log", "security-alerts")
 
