@@ -130,7 +130,11 @@ def events_are_one_row(owed: Owed, world: World) -> Iterator[Violation]:
 
 
 def figures_can_be_recounted(owed: Owed, world: World) -> Iterator[Violation]:
-    """I3: statistics before suppression are what the rig's own ledger counts."""
+    """I3: statistics before suppression are what the rig's own ledger counts.
+
+    A visitor has another hash each day of receipt: over midnight one is counted twice at most.
+    """
+    days = owed.days()
     counted: dict[int, dict[Path, tuple[set[str], int]]] = defaultdict(dict)
     for name in world.facts.keys() & owed.visits.keys():
         visit = owed.visits[name]
@@ -144,7 +148,7 @@ def figures_can_be_recounted(owed: Owed, world: World) -> Iterator[Violation]:
         theirs = world.cells.get(day, {})
         for path in ours.keys() | theirs.keys():
             mine, shown = ours.get(path, (0, 0)), theirs.get(path, (0, 0))
-            if mine != shown:
+            if mine[1] != shown[1] or not mine[0] <= shown[0] <= mine[0] * days:
                 kind = "lost" if shown < mine else "doubled"
                 yield Violation(kind, None, f"day {day}, {path}: {shown} instead of {mine}")
 

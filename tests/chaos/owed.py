@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from privacy.consent import Decision
+from privacy.durations import DAY_MS
 from tests.chaos.acked import Item, Kind, Line
 
 
@@ -105,6 +106,10 @@ class Owed:
         """Return when an event was acknowledged."""
         visit = self.visits.get(event_id)
         return None if visit is None else visit.acked_at
+
+    def days(self) -> int:
+        """Return how many days (UTC) it took until all was acknowledged."""
+        return self.when[-1] // DAY_MS - self.when[0] // DAY_MS + 1 if self.when else 1
 
     def of(self, purpose: str) -> Mapping[str, Sequence[Change]]:
         """Return each visitor's decisions about a purpose, in the order they were tried."""

@@ -9,7 +9,16 @@ import pytest
 
 from privacy.durations import DAY_MS
 from tests.chaos.acked import Item, Kind, Line
-from tests.chaos.check import Called, Case, End, Episode, World, rows, violations
+from tests.chaos.check import (
+    Called,
+    Case,
+    End,
+    Episode,
+    Violation,
+    World,
+    rows,
+    violations,
+)
 from tests.chaos.owed import Owed
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
@@ -130,6 +139,7 @@ DOCTORED: list[tuple[str, str, str, Callable[[Any], Any]]] = [
     ("I2", "doubled", "stored", with_("a", 3)),
     ("I3", "lost", "cells", lambda there: {20_000: {**there[20_000], ("page_view",): (3, 3)}}),
     ("I3", "doubled", "cells", lambda there: {20_000: {**there[20_000], ("page_view",): (3, 5)}}),
+    ("I3", "doubled", "cells", lambda there: {20_000: {**there[20_000], (): (4, 4)}}),
     ("I3", "doubled", "cells", with_(19_999, {(): (1, 1)})),
     ("I4", "without_consent", "calls", lambda there: [*there, Called("meta", 260 + 500, ["b"])]),
     ("I4", "without_consent", "calls", lambda there: [*there, Called("meta", 130, ["late"])]),
@@ -169,6 +179,23 @@ def test_what_is_wrong_is_counted(
 ) -> None:
     doctored = replace(world, **{field: doctor(getattr(world, field))})
     assert (invariant, kind) in {(name, each.kind) for name, each in violations(owed, doctored)}
+
+
+def test_over_midnight_a_visitor_may_have_two_hashes_and_no_more(world: World) -> None:
+    change = {"change_id": "next", "visitor": "x", "purpose": "ads", "decision": "given"}
+    owed = Owed([*told(), *both(DAY_MS, Kind.CONSENT, change, {**change, "epoch": 1})])
+    world = replace(world, changes=world.changes + Counter(["next"]))
+    world = replace(world, standings={**world.standings, ("x", "ads"): "given"})
+
+    def shown(visitors: int, events: int) -> list[tuple[str, Violation]]:
+        cell = {**world.cells[20_000], (): (visitors, events)}
+        return violations(owed, replace(world, cells={20_000: cell}))
+
+    assert not shown(3, 4)
+    assert not shown(6, 4)
+    assert [each.kind for _, each in shown(7, 4)] == ["doubled"]
+    assert [each.kind for _, each in shown(2, 4)] == ["lost"]
+    assert [each.kind for _, each in shown(4, 5)] == ["doubled"]
 
 
 def test_what_may_have_been_taken_is_not_lost_where_it_cannot_be_sent_again(
