@@ -192,10 +192,10 @@ def test_no_message_stops_a_lane_of_the_ledger(
             assert len(outcome.messages) == 1
 
 
-@pytest.mark.parametrize("path", [SHORTENED, RAW], ids=["shortened", "raw"])
-def test_no_message_stops_those_of_tracking(path: Any) -> None:
+@pytest.mark.parametrize(("seed", "path"), [("shortened", SHORTENED), ("raw", RAW)])
+def test_no_message_stops_those_of_tracking(seed: str, path: Any) -> None:
     rules = Rules({SITE: SiteRules(frozenset(), True)}, Map(), lambda _: Salt(b"s" * 32))
-    sent: Any = messages("tracking-events", "tracking_event", path)
+    sent: Any = messages("tracking-events", "tracking_event", seed)
     result = anonymise(path, rules, sent, NOW)
     assert len(result.values) + len(result.rejects) == len(sent)
     assert result.values

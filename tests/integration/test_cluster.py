@@ -78,7 +78,7 @@ def test_what_was_acknowledged_outlasts_a_broker_and_one_alone_acknowledges_noth
         acknowledged.extend(values)
         return True
 
-    assert publish(0)
+    until(lambda: publish(0), "three brokers to begin")
     nodes[0].send(SIGKILL)
     until(lambda: publish(1), "two brokers to take over")
     nodes[1].send(SIGKILL)

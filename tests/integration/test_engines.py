@@ -333,7 +333,7 @@ def test_what_a_mutation_replaced_leaves_the_disk(root: Client, engines: Engines
     root.insert_rows("erased", ["n", "text"], rows, token="one")
     assert holds(data)
     root.execute("ALTER TABLE erased DELETE WHERE n = 1 SETTINGS mutations_sync = 2")
-    until(lambda: not holds(data), "the old parts to leave the disk", 3 * clickhouse.SWEEP_SECONDS)
+    until(lambda: not holds(data), "the old parts to leave the disk")
     root.insert_rows("erased", ["n", "text"], rows, token="one")
     assert root.query("SELECT n FROM erased") == [(2,)], "sweeping forgets no token"
 

@@ -20,6 +20,7 @@ from sinks.clickhouse.client import ClickHouseError, Client
 from sinks.clickhouse.migrate import Migrations
 from sinks.clickhouse.server import QUERY_LOG
 from sinks.clickhouse.visitors import ClickHouseFacts, Hashed
+from tests.clock import within_a_period
 from tests.integration.clickhouse import matrix
 from tests.integration.clickhouse.matrix import CLUSTER, DATABASE, REFUSED, USERS, Cell
 
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.clickhouse
 SCRATCH = f"{DATABASE}_scratch"
 """Where admin, who may destroy everything, does."""
 NO_ANSWER, READONLY, QUOTA_EXCEEDED = -1, 164, 201
+QUOTA_SECONDS = 3_600
 
 
 class Apart(NamedTuple):
@@ -169,6 +171,7 @@ def test_no_file_outside_its_own_is_read(apart: Apart, tmp_path: Path) -> None:
 
 
 def test_an_analyst_cannot_carry_everything_away(apart: Apart) -> None:
+    within_a_period(QUOTA_SECONDS, 30)
     statement = "SELECT number FROM numbers(1000000) FORMAT Native"
     codes = [apart.ask("second", statement)[0] for _ in range(23)]
     assert codes[:19] == [0] * 19
@@ -178,6 +181,7 @@ def test_an_analyst_cannot_carry_everything_away(apart: Apart) -> None:
 
 def test_an_analyst_is_counted_by_statements_rows_and_time(apart: Apart) -> None:
     """Whoever is over one of them for an hour gets no answer, as with rows above."""
+    within_a_period(QUOTA_SECONDS, 30)
     assert apart.ask("analyst", "SELECT sum(number) FROM numbers(10000000)")[0] == 0
     limits = "SELECT max_queries, max_result_rows, max_execution_time FROM system.quota_limits"
     mine = "WHERE quota_name = 'analyst'"

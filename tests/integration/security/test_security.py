@@ -23,6 +23,7 @@ from streams import shared, wiring
 from streams.collector.guard import AlertReader, Blocked
 from streams.metrics import REGISTRY
 from streams.settings import Kafka, Settings
+from tests.clock import within_a_period
 
 pytestmark = pytest.mark.broker
 
@@ -62,6 +63,12 @@ def attacks(began: float) -> Iterator[tuple[float, str]]:
         yield line(began + n / 40, ATTACKERS["flood"])
     for n in range(1_200):  # the site fails, whoever asks, and whatever no event may hold
         yield line(began + n / 20, f"198.51.100.{n % 150 + 20}", f"GET /pot?{'x' * 2_100}", 502)
+
+
+@pytest.fixture(autouse=True)
+def one_salt() -> None:
+    """Have an address keep its token all through a test."""
+    within_a_period(ADDRESSES.period_ms // 1_000, 2 * SECONDS)
 
 
 @pytest.fixture

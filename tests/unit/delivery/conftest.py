@@ -161,10 +161,10 @@ class Rig:
             rows = connection.execute(select(reached.c.site, reached.c.visitor, reached.c.epoch))
             return sorted(tuple(row) for row in rows)
 
-    async def remove(self, dispatcher: Dispatcher | None = None) -> bool:
-        """Remove what is due; return whether that was done within a moment."""
+    async def remove(self, dispatcher: Dispatcher | None = None, seconds: float = 10.0) -> bool:
+        """Remove what is due; return whether that was done in time."""
         items = [Item(Entry(each, 0)) for each in self.due()]
-        until = boottime() + 0.3
+        until = boottime() + seconds
         dispatcher = dispatcher or self.dispatcher()
         return await dispatcher.deliver(items, lambda: boottime() > until)
 

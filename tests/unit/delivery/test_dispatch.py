@@ -94,13 +94,21 @@ async def test_a_second_grant_releases_nothing_collected_before_it(rig: Rig) -> 
     assert not rig.desk.calls
 
 
-async def test_consent_is_looked_at_again_before_each_retry(rig: Rig) -> None:
+async def test_consent_is_looked_at_again_before_each_retry(rig: Rig, monkeypatch: Any) -> None:
     epoch = rig.choices.change("a", Decision.GIVEN)
     mood = rig.desk.mood("meta")
     mood.latency = 0.2
     mood.answers.append(LATER)
-    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch)))
-    await asyncio.sleep(0.1)  # on its way
+    dispatcher, on_its_way = rig.dispatcher(), asyncio.Event()
+    send = dispatcher._http.send
+
+    async def sending(attempt: Any) -> Any:
+        on_its_way.set()
+        return await send(attempt)
+
+    monkeypatch.setattr(dispatcher._http, "send", sending)
+    delivering = asyncio.create_task(rig.deliver(rig.event("a", epoch), dispatcher=dispatcher))
+    await on_its_way.wait()
     rig.choices.change("a", Decision.WITHDRAWN)
     await delivering
     assert len(rig.desk.calls) == 1
@@ -233,11 +241,11 @@ async def test_nothing_is_sent_for_a_partition_that_went_away(rig: Rig) -> None:
 async def test_a_ledger_slower_than_a_lease_holds_nothing_up(rig: Rig) -> None:
     epoch = rig.choices.change("a", Decision.GIVEN)
     dispatcher = rig.dispatcher()
-    dispatcher._gate._seconds = 0.3
+    dispatcher._gate._seconds = 1.0
     claim = dispatcher._book.claim
 
     def slow(*given: Any) -> Any:
-        time.sleep(0.4)
+        time.sleep(1.1)
         return claim(*given)
 
     dispatcher._book.claim = slow

@@ -30,6 +30,7 @@ Rig = Any  # of the conftest
 SITE, OTHER = "shop.example", "other.example"
 LATER = Answer(500, {"error": {"code": 2, "message": "later", "is_transient": True}})
 REFUSED = Answer(400, {"error": {"code": 100, "message": "no"}})
+MOMENT = 0.3  # seconds, where nothing is to be done in time
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +174,7 @@ async def test_what_is_not_taken_in_time_is_due_again(rig: Rig) -> None:
     rig.desk.mood("meta").answers.extend([LATER] * 100)
     dispatcher = rig.dispatcher()
     dispatcher._patience = 0
-    assert not await rig.remove(dispatcher)
+    assert not await rig.remove(dispatcher, seconds=MOMENT)
     assert rig.states() == {(State.DELIVERED, ""): 1, (State.RELEASED, ""): 1}
     rig.desk.mood("meta").answers.clear()
     assert await rig.remove()
@@ -185,7 +186,7 @@ async def test_what_stops_removals_stops_no_events(rig: Rig) -> None:
     other = await sent(rig, "b")
     rig.desk.mood("meta").answers.append(Answer(403, {"error": {"code": 200, "message": "no"}}))
     dispatcher = rig.dispatcher()
-    assert not await rig.remove(dispatcher)
+    assert not await rig.remove(dispatcher, seconds=MOMENT)
     async with asyncio.timeout(5):
         await rig.deliver(rig.event("b", other), dispatcher=dispatcher)
     assert rig.states()[State.DELIVERED, ""] == 3

@@ -177,9 +177,9 @@ def test_a_stopped_dispatcher_holds_a_withdrawal_up_no_longer_than_promised(
     lease = 2.0
     stopped = company.process()
     os.kill(stopped.pid, signal.SIGSTOP)
+    began = time.monotonic()
     company.hold(stopped, 0, seconds=lease)
     offset = company.withdraw()
-    began = time.monotonic()
     while not (effective := company.settle()):
         assert time.monotonic() - began < promised_ms(lease) / 1000
         time.sleep(0.05)
