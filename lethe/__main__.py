@@ -1,4 +1,4 @@
-"""The ``lethe`` command. Needs ``lethe[pipeline]``; the SDK alone does not."""
+"""The ``lethe`` command. Needs the extra ``pipeline``; the SDK alone does not."""
 
 import sys
 
@@ -10,7 +10,7 @@ def main() -> None:
     except ModuleNotFoundError as missing:
         sys.exit(
             f"lethe: the command line needs the package {missing.name}; "
-            "install it with: pip install 'lethe[pipeline]' (engines too: 'lethe[pipeline,local]')"
+            "in a checkout: pip install '.[pipeline]' (engines too: '.[pipeline,local]')"
         )
     app()
 

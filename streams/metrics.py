@@ -72,7 +72,7 @@ BACKUP_AT = Gauge(
 
 COLLECTOR_REQUESTS = Counter(
     "lethe_collector_requests",
-    "Requests about events and consents, by what became of them; no site with an unknown key.",
+    "Requests of sites, by what became of them; no site with an unknown key.",
     ["site", "outcome"],
     registry=REGISTRY,
 )

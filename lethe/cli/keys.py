@@ -17,7 +17,9 @@ def init() -> None:
     """Make a key and a token for each department of the policy that has none.
 
     They are files below secrets_dir: keks/DEPARTMENT, which the collector and the key server need,
-    and departments/DEPARTMENT, which its readers show. Whoever loses a key loses its cases.
+    and the worker of the department that answers people; and departments/DEPARTMENT, which its
+    readers show. Likewise for holders outside. What links, certificates and people's ids are made
+    with is made too. Whoever loses a key loses its cases.
     """
     from lethe.cli.common import errors_told, known_policy
     from streams.keys.prepare import prepare
@@ -82,7 +84,10 @@ def serve(
 @command.command()
 def rotate(
     department: Annotated[
-        str, typer.Argument(help="A department of the policy, or rights.", metavar="DEPARTMENT")
+        str,
+        typer.Argument(
+            help="A department of the policy, rights, or holder.NAME.", metavar="DEPARTMENT"
+        ),
     ],
 ) -> None:
     """Give a department a new key, and wrap the keys of its cases with it.

@@ -133,6 +133,38 @@ def holders(*, output: Output = Format.TABLE) -> None:
 
 
 @command.command()
+def holds(*, output: Output = Format.TABLE) -> None:
+    """Show what keeps cases and visitors from being used or ended, the oldest first.
+
+    A restriction is lifted by its request, a claim released by its case.
+
+    Example: lethe requests holds
+    """
+    from lethe.cli.common import errors_told, ledger_to_read
+    from lethe.cli.rows import iso, tell_rows
+    from sinks.ledger import holds as kept
+    from streams.settings import load
+
+    with (
+        errors_told("requests"),
+        ledger_to_read(load()) as ledger,
+        ledger.reading() as connection,
+    ):
+        found = kept.all(connection)
+    rows: list[Row] = [
+        {
+            "kind": each.kind.value,
+            "of": each.whose.value,
+            "request_or_case": each.case_id or each.hold_id,
+            "ground": each.ground,
+            "since": iso(each.since),
+        }
+        for each in found
+    ]
+    tell_rows(rows, "Holds", "Nothing is held.", as_json=output is Format.JSON)
+
+
+@command.command()
 def confirm(request_id: RequestId, *, because: Because) -> None:
     """Confirm a request whose sender has shown who they are, as at the desk (Art. 12(6)).
 

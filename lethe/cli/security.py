@@ -29,7 +29,7 @@ def alerts(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with those to come.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the alerts that are kept (24 hours), each once, the oldest first.
+    """Show the alerts that are kept (24 hours at most), each once, the oldest first.
 
     A token stands for an address; lethe security token says whether it is that of an address that
     you know. With --follow each is printed as a line, JSON or not, until Ctrl-C.

@@ -22,18 +22,25 @@ def standins(
     latency: Annotated[
         float, typer.Option(min=0, max=600_000, help="Milliseconds before each answer.")
     ] = 0,
+    set_up: Annotated[
+        bool,
+        typer.Option(
+            "--set-up", help="Write lethe.toml, where there is none yet, and the credentials."
+        ),
+    ] = False,
 ) -> None:
     """Run a stand-in for each ad provider, and show what it meets, until Ctrl-C.
 
     They enforce the providers' contracts, keep what came in memory, and send nothing anywhere.
     GET /desk/calls and /desk/taken tell it as JSON; POST /desk/mood has a provider misbehave.
 
-    Example: lethe standins --latency 50
+    Example: lethe standins --set-up
     """
     import asyncio
 
     from rich.console import Console
 
+    from lethe.cli.common import errors_told
     from lethe.standins.desk import Desk
     from lethe.standins.server import PROVIDERS
 
@@ -41,15 +48,12 @@ def standins(
     for name in PROVIDERS:
         desk.mood(name).latency = latency / 1000
     console = Console()
-    try:
-        asyncio.run(_run(desk, port, console))
-    except OSError as error:
-        console.print(f"lethe standins: {error.strerror}", style="red", markup=False)
-        raise typer.Exit(1) from None
+    with errors_told("standins"):
+        asyncio.run(_run(desk, port, console, set_up=set_up))
     console.print("stopped")
 
 
-async def _run(desk: "Desk", port: int, console: "Console") -> None:
+async def _run(desk: "Desk", port: int, console: "Console", *, set_up: bool) -> None:
     """Serve and show, until the first SIGINT or SIGTERM."""
     import asyncio
     import signal
@@ -63,12 +67,26 @@ async def _run(desk: "Desk", port: int, console: "Console") -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, over.set)
     async with serving(desk, "127.0.0.1", port) as url:
-        _introduce(url, console)
+        (_set_up if set_up else _introduce)(url, console)
         with Live(_table(desk), console=console, auto_refresh=False) as live:
             while not over.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(over.wait(), 1.0)
                 live.update(_table(desk), refresh=True)
+
+
+def _set_up(url: str, console: "Console") -> None:
+    import os
+    from pathlib import Path
+
+    from lethe.standins.account import set_up
+    from streams.settings import load
+
+    file, secrets = Path(os.environ.get("LETHE_CONFIG", "lethe.toml")), load(engines=False).secrets
+    set_up(url, file, secrets)
+    console.print(f"Stand-ins: {url}, what they took: {url}/desk/taken", soft_wrap=True)
+    console.print(f"{file} and {secrets / 'ads'} are written: start lethe up anew.", soft_wrap=True)
+    console.print("\nCtrl-C stops them.")
 
 
 def _introduce(url: str, console: "Console") -> None:

@@ -21,7 +21,10 @@ class Broker(StrEnum):
 def up(
     *,
     broker: Annotated[
-        Broker, typer.Option(help="embedded, for trying out; kafka: Apache Kafka (needs Java).")
+        Broker,
+        typer.Option(
+            help="embedded, for trying out; kafka: Apache Kafka (needs Java, and Maven once)."
+        ),
     ] = Broker.EMBEDDED,
     engines_only: Annotated[
         bool, typer.Option("--engines-only", help="No collector and worker.")

@@ -49,8 +49,9 @@ def checks() -> Iterator[Check]:
     except EngineError as error:
         broker = str(error)
     yield Check(
-        "embedded broker", "lethe up", "missing" not in broker, broker, "pip install 'lethe[local]'"
-    )
+        "embedded broker", "lethe up", "missing" not in broker, broker,
+        f"in a checkout: {packages.INSTALL}",
+    )  # fmt: skip
     free = shutil.disk_usage(".").free / 1e9
     yield Check("disk", "engines and data", free > DISK_GB, f"{free:.0f} GB free", "make room")
     library = packages.clickhouse_path()

@@ -28,6 +28,18 @@ def sections(url: str) -> str:
     return Path(__file__).with_name("ads.toml").read_text().replace("{url}", url)
 
 
+def set_up(url: str, file: Path, secrets: Path) -> None:
+    """Write settings for the stand-ins of ``url`` to ``file``, and the credentials.
+
+    Raise SettingsError rather than replace anything.
+    """
+    content = f'policy = "{POLICY}"\n\n{sections(url)}'
+    if file.exists() and file.read_text() != content:
+        raise SettingsError(f"{file}: is yours, which stays; put into it what is shown without")
+    put_credentials(secrets)
+    file.write_text(content)
+
+
 def with_standins(settings: Settings, url: str) -> Settings:
     """Return settings under which every provider is its stand-in, and the policy the company's."""
     accounts = Ads(**tomllib.loads(sections(url))["ads"])

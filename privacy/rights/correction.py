@@ -1,4 +1,4 @@
-"""What a rectification makes of the fields of one case (S18; Art. 16 GDPR)."""
+"""What a rectification makes of the fields of one case (S19; Art. 16 GDPR)."""
 
 import json
 from collections.abc import Collection, Mapping

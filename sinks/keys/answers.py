@@ -1,4 +1,4 @@
-"""Sealing what a person fetches with a token, which alone opens it (S17; Art. 32 GDPR)."""
+"""Sealing what a person fetches with a token, which alone opens it (S18; Art. 32 GDPR)."""
 
 import os
 

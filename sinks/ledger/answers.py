@@ -1,4 +1,4 @@
-"""Answers: files that requesters fetch once with a token, and that expire (S17, S19).
+"""Answers: files that requesters fetch once with a token, and that expire (S18, S22).
 
 A row's id is the hash of the token, and its content is sealed with a key made of the token: the
 ledger alone opens no answer. Times are milliseconds since 1970.

@@ -149,7 +149,7 @@ def move(connection: Connection, changed: Sequence[Case]) -> None:
 
 
 def correct(connection: Connection, changed: Sequence[Case]) -> None:
-    """Keep what was rectified (S18): the fields, and whose case it is."""
+    """Keep what was rectified (S19): the fields, and whose case it is."""
     if changed:
         note(connection, "rectified", ids=[each.case_id for each in changed])
     _change(connection, changed, _CORRECTED)

@@ -1,4 +1,4 @@
-"""The link that an answer is fetched with: a page with a button, and then the file, once (S17).
+"""The link an answer is fetched with: a page with a button, and then the file, once (S18, S22).
 
 The token opens the answer, which lies sealed; nobody else can. Whether an answer is not there yet
 or never will be looks the same: a stranger learns of nobody whether they are known.

@@ -1,4 +1,4 @@
-"""The step that puts a case right, and tells its departments (S18; Art. 16 and 19 GDPR)."""
+"""The step that puts a case right, and tells its departments (S19; Art. 16 and 19 GDPR)."""
 
 from base64 import b64decode
 from collections.abc import Mapping

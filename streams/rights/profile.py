@@ -1,4 +1,4 @@
-"""What a request does to a visitor's profile: it is erased or corrected (S18, S19, S22)."""
+"""What a request does to a visitor's profile: it is erased or corrected (S19, S20)."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""The step that sends a portable copy to another controller (Art. 20(2) GDPR; S19).
+"""The step that sends a portable copy to another controller (Art. 20(2) GDPR; S22).
 
 What is sent is the very file that the person may fetch, opened with the token of the answer. Who
 does not take it in time is given up, and the file is there to be fetched instead.

@@ -104,7 +104,8 @@ STATED = {
     ),
     "| 2 h past midnight UTC |": GRACE_MS == 2 * HOUR_MS,
     "an alarm at 450 s": ALARM_SECONDS == 450,
-    "| 16 min; normally": int(RAW["retention.ms"]) + int(RAW["segment.ms"]) == 16 * MINUTE_MS,
+    "| 16 min, plus the broker's look": int(RAW["retention.ms"]) + int(RAW["segment.ms"])
+    == 16 * MINUTE_MS,
     "| 30 min after its end, once it was quiet for 60 s |": (
         (SETTINGS.statistics.grace_minutes, SETTINGS.statistics.settle_seconds) == (30, 60)
     ),

@@ -13,6 +13,7 @@ import typer
 import lethe
 from lethe.cli import COMMANDS, app
 from lethe.standins.account import POLICY
+from privacy import consent_request
 from privacy.forms import problems
 from schemas.codec import decode
 from streams import policy
@@ -73,6 +74,12 @@ def test_the_form_that_is_shown_is_taken_by_the_policy_it_is_for() -> None:
     text = "\n".join(blocks("sh"))
     ((service, body),) = re.findall(r"/v1/forms/(\S+) .*?-d '(.*?)'", text, re.DOTALL)
     assert not problems(policy.load(POLICY).services[service], json.loads(body))
+
+
+def test_the_consent_that_is_shown_is_taken_by_the_policy_it_is_for() -> None:
+    text = "\n".join(blocks("sh"))
+    (body,) = re.findall(r"/v1/consent -H.*?-d '(.*?)'", text, re.DOTALL)
+    assert not consent_request.problems(json.loads(body), policy.load(POLICY).purposes)
 
 
 def test_what_is_imported_is_there() -> None:

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from schemas.codec import decode
 from streams.settings import Settings
+from tests.real_log import REAL_LOG
 
 pytestmark = pytest.mark.broker
 
-REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "access-2015-05.log"
 
 Events = Callable[[], list[dict[str, Any]]]
 

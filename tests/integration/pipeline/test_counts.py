@@ -18,10 +18,10 @@ from sinks.clickhouse.statistics import Statistics
 from sinks.geo.sample import SAMPLE_CITIES
 from sinks.user_agents import parse
 from streams import shared
+from tests.real_log import REAL_LOG
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
-REAL_LOG = Path(__file__).parents[4] / "shared" / "data" / "access-2015-05.log"
 LINE = re.compile(r'(\S+) \S+ \S+ \[(.+?)\] "\S+ (\S+) \S+" (\d+) \S+ "(.*?)" "((?:[^"\\]|\\.)*)"')
 KEPT = frozenset({"utm_source", "utm_medium", "utm_campaign"})
 K, ROUNDING = 10, 5
@@ -162,7 +162,7 @@ def test_a_log_becomes_the_statistics_one_can_count_by_hand(pipeline: Any, tmp_p
     compare(pipeline, log, sample_city)
 
 
-@pytest.mark.skipif(not REAL_LOG.exists(), reason="the real log is not beside the project")
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="LETHE_REAL_LOG names no file")
 def test_a_real_log_becomes_the_statistics_one_can_count_by_hand(pipeline: Any) -> None:
     """No city table is needed: that the networks' cities are right is a test of the table."""
     compare(pipeline, REAL_LOG, sample_city)

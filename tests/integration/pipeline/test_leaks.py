@@ -18,10 +18,10 @@ from lethe.audit import search
 from lethe.audit.needles import Needles, readable
 from lethe.cli.ingest_log import command
 from lethe.local.engines import Engines
+from tests.real_log import REAL_LOG
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
-REAL_LOG = Path(__file__).parents[4] / "shared" / "data" / "access-2015-05.log"
 # Nobody else's tests use these.
 HTTP = [f"203.0.113.{n}" for n in range(180, 200)] + [f"2001:db8:77:a::{n:x}" for n in range(9, 29)]
 SDK = [f"203.0.113.{n}" for n in range(200, 220)] + [f"2001:db8:77:b::{n:x}" for n in range(9, 29)]

@@ -16,14 +16,20 @@ import aiohttp
 import pytest
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.account import put_credentials, with_standins
+from lethe.standins.account import (
+    CREDENTIALS,
+    POLICY,
+    put_credentials,
+    set_up,
+    with_standins,
+)
 from lethe.standins.desk import Desk
 from lethe.standins.server import LARGEST, PROVIDERS, application, serving
 from privacy.ads import AdEvent, ProviderName
 from sinks.ads.contract import Response, Verdict
 from streams import policy
 from streams.delivery.connectors import connector
-from streams.settings import load
+from streams.settings import SettingsError, load
 
 NOW = 1_795_424_460
 EVENT = {
@@ -291,6 +297,28 @@ def test_the_command_says_where_and_stops_cleanly(end: signal.Signals) -> None:
     assert not errors
 
 
+def test_what_is_set_up_is_what_lethe_goes_by_and_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("lethe.toml")
+    for _ in range(2):  # once more is no harm
+        set_up("http://127.0.0.1:8090", file, load(engines=False).secrets)
+    settings = load(engines=False)
+    assert settings.policy == POLICY
+    assert settings.ads.meta["base_url"] == "http://127.0.0.1:8090/meta"
+    for name, credential in CREDENTIALS.items():
+        assert (settings.secrets / "ads" / name).read_text() == credential
+    file.write_text("# mine")
+    (settings.secrets / "ads" / "meta-token").write_text("mine")
+    with pytest.raises(SettingsError, match=r"lethe\.toml: is yours"):
+        set_up("http://127.0.0.1:8090", file, settings.secrets)
+    file.unlink()
+    with pytest.raises(SettingsError, match="a credential of yours"):
+        set_up("http://127.0.0.1:8090", file, settings.secrets)
+    assert not file.exists()
+
+
 def test_a_port_in_use_is_said() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -301,5 +329,5 @@ def test_a_port_in_use_is_said() -> None:
             capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert "in use" in " ".join(done.stdout.split())
+    assert "in use" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

@@ -11,7 +11,8 @@ from click.testing import Result
 from privacy.rights.request import Right
 from schemas.codec import decode
 from sinks import kafka
-from sinks.ledger import requests
+from sinks.ledger import holds, requests
+from sinks.ledger.holds import Hold, Kind
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.requests import Request, State
 from streams.keys.prepare import prepare
@@ -67,6 +68,27 @@ def add(connection: Any, name: str, state: State, deadline: int = NOW) -> None:
         answered_at=done,
     )  # fmt: skip
     requests.add(connection, new)
+
+
+def test_what_is_held_is_shown_without_whose_it_is(lethe: Lethe, ledger: Ledger) -> None:
+    assert "Nothing is held." in lethe("requests", "holds").output
+    restriction = Hold("r-1", Kind.RESTRICTION, "s-1", None, None, None, "accuracy", NOW)
+    claim = Hold("claim-1", Kind.CLAIM, None, None, None, "c-1", "file 4", NOW + 1_000)
+    visitor = Hold(
+        "r-2", Kind.RESTRICTION, None, "shop.example", "cookie-1", None, "unlawful", NOW + 2_000
+    )
+    with ledger.transaction() as connection:
+        for each in (restriction, claim, visitor):
+            holds.place(connection, each)
+    shown = lethe("requests", "holds", "--format", "json").output
+    rows = json.loads(shown)
+    assert [(each["kind"], each["of"], each["request_or_case"]) for each in rows] == [
+        ("restriction", "subject", "r-1"),
+        ("claim", "case", "c-1"),
+        ("restriction", "visitor", "r-2"),
+    ]
+    assert "s-1" not in shown
+    assert "cookie-1" not in shown
 
 
 def test_what_was_asked_decided_and_done_is_shown_without_whose_it_is(
