@@ -25,6 +25,7 @@ from rich.table import Table
 
 from bench.contenders import CONTENDERS
 from bench.events import events
+from lethe.local import packages
 from lethe.local.engines import Engines
 from lethe.local.stack import prepare
 from sinks.geo import ensure
@@ -181,6 +182,8 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
+        "kafka": packages.KAFKA_VERSION,
+        **json.loads((packages.DEPLOY / "engines" / "package.json").read_text())["dependencies"],
     }
 
 
