@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from kafka.errors import KafkaError
 
@@ -48,6 +48,10 @@ WORKERS: Mapping[str, Sequence[str]] = {
 }
 
 
+AMIDST_SECONDS: Final = 180.0
+"""For what a fault waits for: others are under way, and may hold a process up one by one."""
+
+
 class ChaosError(RuntimeError):
     """Raised when something did not come in its time; says what."""
 
@@ -55,7 +59,7 @@ class ChaosError(RuntimeError):
 def wait(
     true: Callable[[], Any],
     what: str | Callable[[], str],
-    seconds: float = 60.0,
+    seconds: float = AMIDST_SECONDS,
     *,
     pause: float = 0.05,
 ) -> Any:
