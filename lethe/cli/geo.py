@@ -80,9 +80,23 @@ def info() -> None:
 
 @contextmanager
 def progress_bar() -> Iterator["build.Progress"]:
-    """Show a bar on standard error; gives what ``ensure`` and ``update`` report to."""
+    """Show a bar on standard error; gives what ``ensure`` and ``update`` report to.
+
+    Where that is no terminal, as in a service's log, there is a line each tenth of the way.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        told: set[int] = set()
+
+        def tell(what: str, share: float) -> None:
+            if (tenth := int(share * 10)) not in told:
+                told.add(tenth)
+                console.print(f"city table: {what}, {share:.0%}", highlight=False, soft_wrap=True)
+
+        yield tell
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("city table", total=1.0)
         yield lambda what, share: bar.update(task, description=what, completed=share)
 

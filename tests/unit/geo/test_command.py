@@ -41,6 +41,7 @@ def test_update_builds_from_a_file_and_says_what_it_is(
     ):  # fmt: skip
         assert part in result.stdout
     assert "older than 60 days" in result.stderr
+    assert "city table: reading place names, 2%" in result.stderr, "a log shows it too"
     assert "Berlin" in Places.open(table_path(cache)).cities
 
 
