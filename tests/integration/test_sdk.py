@@ -137,4 +137,4 @@ def test_base_install_is_enough(settings: Settings, read_topic: ReadTopic, tmp_p
         [python, "-m", "lethe"], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert said.returncode == 1
-    assert "pip install 'lethe[pipeline]'" in said.stderr
+    assert "pip install '.[pipeline]'" in said.stderr
