@@ -285,9 +285,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources; first wins, key by key."""
         del dotenv_settings, file_secret_settings
-        toml = TomlConfigSettingsSource(
-            settings_cls, Path(os.environ.get("LETHE_CONFIG", "lethe.toml"))
-        )
+        toml = TomlConfigSettingsSource(settings_cls, settings_file())
         return init_settings, env_settings, toml, _Engines(settings_cls, toml)
 
 
@@ -340,6 +338,11 @@ def load(*, engines: bool = True, **overrides: Any) -> Settings:
                 for problem in error.errors(include_input=False, include_url=False)
             )
         ) from None
+
+
+def settings_file() -> Path:
+    """Return the file that settings are read from, which need not be there."""
+    return Path(os.environ.get("LETHE_CONFIG", "lethe.toml"))
 
 
 def cache_home() -> Path:

@@ -16,10 +16,10 @@ command = typer.Typer(
 def init() -> None:
     """Make a key and a token for each department of the policy that has none.
 
-    They are files below secrets_dir: keks/DEPARTMENT, which the collector and the key server need,
-    and the worker of the department that answers people; and departments/DEPARTMENT, which its
-    readers show. Likewise for holders outside. What links, certificates and people's ids are made
-    with is made too. Whoever loses a key loses its cases.
+    They are files below secrets_dir: keks/DEPARTMENT, which the collector and the key server need
+    (the worker, too, that of the department that answers people), and departments/DEPARTMENT, which
+    its readers show. Likewise for holders outside. What links, certificates and people's ids are
+    made with is made too. Whoever loses a key loses its cases.
     """
     from lethe.cli.common import errors_told, known_policy
     from streams.keys.prepare import prepare

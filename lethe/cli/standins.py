@@ -67,7 +67,7 @@ async def _run(desk: "Desk", port: int, console: "Console", *, set_up: bool) -> 
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, over.set)
     async with serving(desk, "127.0.0.1", port) as url:
-        (_set_up if set_up else _introduce)(url, console)
+        _introduce(url, _set_up(url) if set_up else _wanted(url), console)
         with Live(_table(desk), console=console, auto_refresh=False) as live:
             while not over.is_set():
                 with suppress(TimeoutError):
@@ -75,33 +75,34 @@ async def _run(desk: "Desk", port: int, console: "Console", *, set_up: bool) -> 
                 live.update(_table(desk), refresh=True)
 
 
-def _set_up(url: str, console: "Console") -> None:
-    import os
-    from pathlib import Path
-
-    from lethe.standins.account import set_up
-    from streams.settings import load
-
-    file, secrets = Path(os.environ.get("LETHE_CONFIG", "lethe.toml")), load(engines=False).secrets
-    set_up(url, file, secrets)
-    console.print(f"Stand-ins: {url}, what they took: {url}/desk/taken", soft_wrap=True)
-    console.print(f"{file} and {secrets / 'ads'} are written: start lethe up anew.", soft_wrap=True)
-    console.print("\nCtrl-C stops them.")
-
-
-def _introduce(url: str, console: "Console") -> None:
-    from lethe.standins.account import CREDENTIALS, POLICY, sections
-
-    def say(text: str) -> None:
+def _introduce(url: str, what: str, console: "Console") -> None:
+    for text in (
+        f"Stand-ins: {url}, what they took: {url}/desk/taken",
+        what,
+        "\nCtrl-C stops them.",
+    ):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    say(f"Stand-ins: {url}, what they took: {url}/desk/taken")
-    say("Lethe talks to them with this in lethe.toml, and these files below <secrets>/ads:\n")
-    say(f'policy = "{POLICY}"\n')
-    say(sections(url))
-    for file, credential in CREDENTIALS.items():
-        say(f"# {file}: {credential}")
-    say("\nCtrl-C stops them.")
+
+def _set_up(url: str) -> str:
+    from lethe.standins.account import set_up
+    from streams.settings import load, settings_file
+
+    file, secrets = settings_file(), load(engines=False).secrets
+    set_up(url, file, secrets)
+    return f"{file} and {secrets / 'ads'} are written: start lethe up anew."
+
+
+def _wanted(url: str) -> str:
+    from lethe.standins.account import CREDENTIALS, sections
+
+    return "\n".join(
+        (
+            "Lethe talks to them with this in lethe.toml, and these files below <secrets>/ads:\n",
+            sections(url),
+            *(f"# {file}: {credential}" for file, credential in CREDENTIALS.items()),
+        )
+    )
 
 
 def _table(desk: "Desk") -> "Table":

@@ -48,10 +48,7 @@ def checks() -> Iterator[Check]:
         broker = str(packages.broker_binary())
     except EngineError as error:
         broker = str(error)
-    yield Check(
-        "embedded broker", "lethe up", "missing" not in broker, broker,
-        f"in a checkout: {packages.INSTALL}",
-    )  # fmt: skip
+    yield Check("embedded broker", "lethe up", "missing" not in broker, broker, packages.INSTALL)
     free = shutil.disk_usage(".").free / 1e9
     yield Check("disk", "engines and data", free > DISK_GB, f"{free:.0f} GB free", "make room")
     library = packages.clickhouse_path()

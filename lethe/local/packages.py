@@ -14,7 +14,7 @@ from streams.settings import cache_home
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 KAFKA_VERSION: Final = "4.4.0"
-INSTALL: Final = "pip install '.[pipeline,local]'"
+INSTALL: Final = "in a checkout: pip install '.[pipeline,local]'"
 _READY: Final = "ready"  # a copy of the recipe, written when all of it is there
 Tell = Callable[[str], None]
 
@@ -23,7 +23,7 @@ def broker_binary() -> Path:
     """Return the embedded broker's program. Raises EngineError."""
     found = find_spec("noida_db")
     if found is None or found.origin is None:
-        raise EngineError(f"the embedded broker is missing; in a checkout: {INSTALL}")
+        raise EngineError(f"the embedded broker is missing; {INSTALL}")
     return Path(found.origin).parent / "noida-db"
 
 

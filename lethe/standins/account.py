@@ -24,8 +24,9 @@ CREDENTIALS: Mapping[str, str] = {
 
 
 def sections(url: str) -> str:
-    """Return what belongs into ``lethe.toml`` for the accounts at the stand-ins of ``url``."""
-    return Path(__file__).with_name("ads.toml").read_text().replace("{url}", url)
+    """Return what belongs into ``lethe.toml``: the policy, and accounts at the stand-ins."""
+    accounts = Path(__file__).with_name("ads.toml").read_text().replace("{url}", url)
+    return f'policy = "{POLICY}"\n\n{accounts}'
 
 
 def set_up(url: str, file: Path, secrets: Path) -> None:
@@ -33,7 +34,7 @@ def set_up(url: str, file: Path, secrets: Path) -> None:
 
     Raise SettingsError rather than replace anything.
     """
-    content = f'policy = "{POLICY}"\n\n{sections(url)}'
+    content = sections(url)
     if file.exists() and file.read_text() != content:
         raise SettingsError(f"{file}: is yours, which stays; put into it what is shown without")
     put_credentials(secrets)

@@ -17,7 +17,7 @@ from streams.lanes.security import rules_of
 from streams.metrics import REGISTRY
 from streams.settings import Security
 from streams.shared import now
-from tests.real_log import REAL_LOG
+from tests.real_log import REAL_LOG, needs_real_log
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/security-tracking.md").read_text()
@@ -90,7 +90,7 @@ def test_an_address_can_be_given_where_no_list_of_processes_has_it(
     assert CliRunner().invoke(app, ["security", "token", "-"], input="nobody\n").exit_code == 2
 
 
-@pytest.mark.skipif(not REAL_LOG.exists(), reason="LETHE_REAL_LOG names no file")
+@needs_real_log
 def test_a_real_log_raises_as_few_alerts_as_is_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

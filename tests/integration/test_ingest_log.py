@@ -20,10 +20,9 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from schemas.codec import decode
 from streams.settings import Settings
-from tests.real_log import REAL_LOG
+from tests.real_log import REAL_LOG, needs_real_log
 
 pytestmark = pytest.mark.broker
-
 
 Events = Callable[[], list[dict[str, Any]]]
 
@@ -117,14 +116,12 @@ def addresses(log: Path) -> set[bytes]:
     return {address for address in found if not address.endswith(b".0")}
 
 
-@pytest.fixture(params=["made up", "real"])
+@pytest.fixture(params=["made up", pytest.param("real", marks=needs_real_log)])
 def log(request: pytest.FixtureRequest, logs: Path) -> Path:
     if request.param == "made up":
         file = logs / "access.log"
         file.write_text("".join(map(visit, range(3_000))))
         return file
-    if not REAL_LOG.exists():
-        pytest.skip("the sample log is not part of the product")
     return REAL_LOG
 
 

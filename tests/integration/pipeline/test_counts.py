@@ -18,7 +18,7 @@ from sinks.clickhouse.statistics import Statistics
 from sinks.geo.sample import SAMPLE_CITIES
 from sinks.user_agents import parse
 from streams import shared
-from tests.real_log import REAL_LOG
+from tests.real_log import REAL_LOG, needs_real_log
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse]
 
@@ -162,7 +162,7 @@ def test_a_log_becomes_the_statistics_one_can_count_by_hand(pipeline: Any, tmp_p
     compare(pipeline, log, sample_city)
 
 
-@pytest.mark.skipif(not REAL_LOG.exists(), reason="LETHE_REAL_LOG names no file")
+@needs_real_log
 def test_a_real_log_becomes_the_statistics_one_can_count_by_hand(pipeline: Any) -> None:
     """No city table is needed: that the networks' cities are right is a test of the table."""
     compare(pipeline, REAL_LOG, sample_city)

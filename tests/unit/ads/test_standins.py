@@ -16,13 +16,7 @@ import aiohttp
 import pytest
 from aiohttp.pytest_plugin import AiohttpClient
 
-from lethe.standins.account import (
-    CREDENTIALS,
-    POLICY,
-    put_credentials,
-    set_up,
-    with_standins,
-)
+from lethe.standins.account import CREDENTIALS, POLICY, put_credentials, set_up, with_standins
 from lethe.standins.desk import Desk
 from lethe.standins.server import LARGEST, PROVIDERS, application, serving
 from privacy.ads import AdEvent, ProviderName

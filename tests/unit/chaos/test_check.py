@@ -9,16 +9,7 @@ import pytest
 
 from privacy.durations import DAY_MS
 from tests.chaos.acked import Item, Kind, Line
-from tests.chaos.check import (
-    Called,
-    Case,
-    End,
-    Episode,
-    Violation,
-    World,
-    rows,
-    violations,
-)
+from tests.chaos.check import Called, Case, End, Episode, Violation, World, rows, violations
 from tests.chaos.owed import Owed
 
 NOON = 20_000 * DAY_MS + DAY_MS // 2
@@ -184,8 +175,11 @@ def test_what_is_wrong_is_counted(
 def test_over_midnight_a_visitor_may_have_two_hashes_and_no_more(world: World) -> None:
     change = {"change_id": "next", "visitor": "x", "purpose": "ads", "decision": "given"}
     owed = Owed([*told(), *both(DAY_MS, Kind.CONSENT, change, {**change, "epoch": 1})])
-    world = replace(world, changes=world.changes + Counter(["next"]))
-    world = replace(world, standings={**world.standings, ("x", "ads"): "given"})
+    world = replace(
+        world,
+        changes=world.changes + Counter(["next"]),
+        standings={**world.standings, ("x", "ads"): "given"},
+    )
 
     def shown(visitors: int, events: int) -> list[tuple[str, Violation]]:
         cell = {**world.cells[20_000], (): (visitors, events)}
