@@ -12,6 +12,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from sinks.bounded import BoundedConsumer
+
 # The embedded broker answers a fetch with the whole backlog, whatever the limits; Apache Kafka
 # keeps to them and never comes near this.
 RECEIVE_MAX = 2_000_000_000
@@ -44,7 +46,7 @@ class NotStoredError(RuntimeError):
 
 def consumer(bootstrap: str, group: str, options: Mapping[str, str]) -> Consumer:
     """Return a consumer that commits only when told to and starts at the oldest message."""
-    return Consumer(
+    return BoundedConsumer(
         {
             "bootstrap.servers": bootstrap,
             **LIVELY,
