@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -238,6 +239,25 @@ def test_a_server_that_goes_away_is_an_outage(ledger: Ledger, url: URL) -> None:
     with pytest.raises(LedgerError), ledger.transaction() as connection:
         kill(url, connection)
     assert note(ledger), "and the next finds it there again"
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("said", "after"), [({}, 30_000), ({"tcp_user_timeout": "5000"}, 5_000)])
+def test_a_connection_that_is_dead_is_not_waited_for(
+    url: URL, said: dict[str, str], after: int
+) -> None:
+    """The kernel finds out; what the ledger's URL says about it holds."""
+    ledger = Ledger.open(url.update_query_dict(said))
+    with ledger.reading() as connection:
+        there = connection.connection.driver_connection
+        assert there is not None
+        with socket.socket(fileno=os.dup(there.fileno())) as its:
+            assert its.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == after
+            assert its.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            idle = its.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            between = its.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+            assert idle + between * its.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) <= 30
+    ledger.close()
 
 
 def test_a_statement_that_is_wrong_is_no_outage(ledger: Ledger) -> None:
