@@ -10,7 +10,7 @@ from lethe.standins.account import SITE
 from streams.settings import Settings
 
 LOOK_SECONDS = 0.1
-PATIENCE = 60.0  # seconds for what should come
+PATIENCE = 120.0  # seconds for what should come
 
 Found = TypeVar("Found")
 

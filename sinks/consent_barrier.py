@@ -23,6 +23,7 @@ CHANGES = "consent-changes"
 ASIDE = "consents"  # the group of who has to name one: nothing is committed in it
 RECORDER = "consent"  # the lane that makes states of changes, by its group
 AT_ONCE = 10_000
+LOAD_SECONDS = 10.0  # for each answer while the state is loaded
 
 
 class ConsentUnknownError(RuntimeError):
@@ -114,7 +115,7 @@ class Consents:
         standings = Standings(self._purposes)
         applied = self._recorded(partitions(source, self._state))
         source.assign([TopicPartition(self._state, each, OFFSET_BEGINNING) for each in applied])
-        ends = self._ends(self._state, applied)
+        ends = self._ends(self._state, applied, LOAD_SECONDS)
         position = {each: low for each, (low, _) in ends.items()}
         while any(position[each] < high for each, (_, high) in ends.items()):
             for message in source.consume(AT_ONCE, 0.5):
@@ -131,7 +132,7 @@ class Consents:
                     raise ConsentUnknownError(f"a state cannot be read: {error.fault}") from None
                 standings.put(message.key(), _consent(state))
         self._next = {}
-        for each, (low, _) in self._ends(self._changes, applied).items():
+        for each, (low, _) in self._ends(self._changes, applied, LOAD_SECONDS).items():
             self._next[each] = applied[each] + 1
             if self._next[each] < low:
                 raise ConsentUnknownError(
@@ -153,7 +154,7 @@ class Consents:
             places = [TopicPartition(self._changes, each) for each in numbers]
             return {
                 each.partition: max(each.offset, 0) - 1
-                for each in lane.committed(places, timeout=10)
+                for each in lane.committed(places, timeout=LOAD_SECONDS)
             }
         finally:
             lane.close()
@@ -161,7 +162,9 @@ class Consents:
     def _catch_up(self, deadline: float) -> Mapping[int, int]:
         source = self._consumer
         assert source is not None  # noqa: S101 - barrier made it
-        ends = {each: high for each, (_, high) in self._ends(self._changes, self._next).items()}
+        left = max(0.1, deadline - time.monotonic())
+        found = self._ends(self._changes, self._next, left)
+        ends = {each: high for each, (_, high) in found.items()}
         while any(self._next[each] < end for each, end in ends.items()):
             if time.monotonic() > deadline:
                 raise ConsentUnknownError("the consent changes could not be read in time")
@@ -186,11 +189,13 @@ class Consents:
             Change(change["change_id"], change["purpose"], Decision(change["decision"]), epoch),
         )
 
-    def _ends(self, topic: str, numbers: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+    def _ends(
+        self, topic: str, numbers: Iterable[int], seconds: float
+    ) -> Mapping[int, tuple[int, int]]:
         asking = self._asking
         assert asking is not None  # noqa: S101 - made with the consumer
         return {
-            each: asking.get_watermark_offsets(TopicPartition(topic, each), timeout=2.0)
+            each: asking.get_watermark_offsets(TopicPartition(topic, each), timeout=seconds)
             for each in numbers
         }
 

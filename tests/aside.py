@@ -5,6 +5,7 @@ A process that closes a file which it has open as a database too drops SQLite's 
 for ever what was. So nothing in a test opens the files of a ledger that it has open.
 """
 
+import os
 import pickle
 import subprocess
 import sys
@@ -47,6 +48,16 @@ def read(paths: Iterable[Path]) -> dict[Path, bytes]:
         except FileNotFoundError:
             continue
     return found
+
+
+def below(folders: Iterable[Path | str]) -> dict[Path, bytes]:
+    """Return what is in all files below folders, none of which is a database of this process."""
+    return read(
+        Path(where, name)
+        for folder in folders
+        for where, _, names in os.walk(folder)
+        for name in names
+    )
 
 
 if __name__ == "__main__":

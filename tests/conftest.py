@@ -18,7 +18,7 @@ import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from lethe.local import EngineError
+from lethe.local import EngineError, process
 from lethe.local.engines import Engines
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
@@ -34,6 +34,11 @@ hypothesis.settings.load_profile("lethe")
 
 # A broker of the tests is gone before it is worth compiling well: a third less work to start it.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+# Processes that choose ports at the same time choose others: what is to listen there takes seconds.
+_NUMBER, _OF = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), "PYTEST_XDIST_WORKER_COUNT"
+process.LISTENING = process.LISTENING[int(_NUMBER[2:]) :: int(os.environ.get(_OF, "1"))]
 
 
 @pytest.fixture(autouse=True)

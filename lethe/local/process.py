@@ -17,11 +17,12 @@ from pathlib import Path
 
 from lethe.local import EngineError
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 BACKOFF = (0.2, 2.0)  # seconds before a restart: at first, at most
 _PR_SET_PDEATHSIG = 1
-_LISTENING = range(20_000, 32_768)  # below what Linux gives to outgoing connections
+LISTENING = range(20_000, 32_768)  # below what Linux gives to outgoing connections
+_given: set[int] = set()
 
 
 @dataclass(slots=True)
@@ -184,11 +185,12 @@ def choose_port(preferred: int) -> int:
 def choose_ports(count: int) -> list[int]:
     """Return free ports, no two of which are the same.
 
-    None that the system gives to outgoing connections: one of them might have it before whoever
-    is to listen there does, which for a broker takes seconds.
+    None that the system gives to outgoing connections, and none twice: somebody else might have it
+    before whoever is to listen there does, which for a broker takes seconds.
     """
-    candidates = random.SystemRandom().sample(_LISTENING, len(_LISTENING))
-    found = list(islice(filter(_free, candidates), count))
+    left = [each for each in LISTENING if each not in _given]
+    found = list(islice(filter(_free, random.SystemRandom().sample(left, len(left))), count))
+    _given.update(found)
     if len(found) < count:
         raise EngineError("no port is free on this machine")
     return found

@@ -17,7 +17,7 @@ from streams import logging, parts
 from streams.settings import load
 from streams.shared import Shared
 
-PATIENCE = 60  # seconds
+PATIENCE = 180  # seconds
 
 
 def loop_of(name: str) -> parts.Loop:

@@ -1,8 +1,7 @@
 """Three brokers: what was acknowledged outlasts one, and nothing is acknowledged by one alone."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from signal import SIGKILL
@@ -17,11 +16,12 @@ from lethe.local.process import Process, start_together, stop_together
 from sinks.kafka import NotStoredError, consumer, poll
 from sinks.kafka_admin import create_topics
 from sinks.publish import KafkaPublisher, Message
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 
 TOPIC = "tracking-events"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Cluster(NamedTuple):
@@ -42,13 +42,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     for each in nodes:
         each.send(SIGKILL)  # nobody needs what is there, and a stop in order takes seconds
     stop_together(nodes)
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.1)
 
 
 def test_what_was_acknowledged_outlasts_a_broker_and_one_alone_acknowledges_nothing(

@@ -78,13 +78,13 @@ def test_each_change_is_known_after_the_barrier_that_follows_it(
     """An epoch is the offset plus one: what the end of the visitor's partition is now."""
     for _ in range(3):
         for visitor in ("anne", "bert", "cleo", "dirk", "emma"):
-            before = consents.barrier()
+            before = consents.barrier(30)
             site.change(visitor, Decision.GIVEN)
-            ((_, epoch),) = set(consents.barrier().items()) - set(before.items())
+            ((_, epoch),) = set(consents.barrier(30).items()) - set(before.items())
             assert refusal(consents, visitor, epoch) is None
             site.change(visitor, Decision.WITHDRAWN)
             assert refusal(consents, visitor, epoch) is None, "nobody looked yet"
-            consents.barrier()
+            consents.barrier(30)
             assert refusal(consents, visitor, epoch) is Reason.CONSENT_WITHDRAWN
 
 
@@ -93,7 +93,7 @@ def test_the_changes_themselves_count_behind_the_state_that_the_ledger_made(
 ) -> None:
     """The lane of the ledger is behind: its state says yes, the last change says no."""
     site.change("anne", Decision.GIVEN)
-    (partition,) = [each for each, end in consents.barrier().items() if end]
+    (partition,) = [each for each, end in consents.barrier(30).items() if end]
     standing = {"decision": "given", "since": 1, "change": "c"}
     state = {
         "site": SITE, "cookie_id": "anne", "epoch": 1, "offset": 0,
@@ -105,16 +105,16 @@ def test_the_changes_themselves_count_behind_the_state_that_the_ledger_made(
     lane.close()
     site.change("anne", Decision.WITHDRAWN)
     consents.close()  # as a process that starts
-    consents.barrier()
+    consents.barrier(30)
     assert refusal(consents, "anne", 1) is Reason.CONSENT_WITHDRAWN
 
 
 def test_what_cannot_be_read_counts_as_a_no(site: Site, consents: Consents) -> None:
     site.change("anne", Decision.GIVEN)
-    epoch = max(consents.barrier().values())
+    epoch = max(consents.barrier(30).values())
     assert refusal(consents, "anne", epoch) is None
     site.put(CHANGES, "anne", b"rubbish")
-    consents.barrier()
+    consents.barrier(30)
     assert refusal(consents, "anne", epoch) is Reason.CONSENT_WITHDRAWN
 
 
@@ -122,11 +122,11 @@ def test_what_cannot_be_read_in_time_is_unknown_and_nothing_is_decided(
     site: Site, consents: Consents
 ) -> None:
     site.change("anne", Decision.GIVEN)
-    consents.barrier()
+    consents.barrier(30)
     site.change("anne", Decision.WITHDRAWN)
     with pytest.raises(ConsentUnknownError):
         consents.barrier(-1)
-    consents.barrier()
+    consents.barrier(30)
     assert refusal(consents, "anne", 1) is Reason.CONSENT_WITHDRAWN
 
 
@@ -138,7 +138,7 @@ def test_older_states_behind_newer_ones_bring_no_consent_back(
     Compaction has taken the newer state of the visitor away, and not that of another.
     """
     site.change("anne", Decision.GIVEN)
-    (partition,) = [each for each, end in consents.barrier().items() if end]
+    (partition,) = [each for each, end in consents.barrier(30).items() if end]
     site.change("anne", Decision.WITHDRAWN)
     for visitor, offset in (("bert", 1), ("anne", 0)):
         standing = {"decision": "given", "since": offset + 1, "change": "c"}
@@ -151,5 +151,5 @@ def test_older_states_behind_newer_ones_bring_no_consent_back(
     lane.commit(offsets=[TopicPartition(settings.topic(CHANGES), partition, 1)], asynchronous=False)
     lane.close()
     consents.close()  # as a process that starts
-    consents.barrier()
+    consents.barrier(30)
     assert refusal(consents, "anne", 1) is Reason.CONSENT_WITHDRAWN

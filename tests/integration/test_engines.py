@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fcntl import LOCK_EX, flock
@@ -27,6 +26,7 @@ from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
 from sinks.kafka_admin import Drift, create_topics
 from streams.settings import ENGINES, ClickHouse, Settings, load
+from tests.waiting import until
 
 broker = pytest.mark.broker
 house = pytest.mark.clickhouse
@@ -35,14 +35,6 @@ ours = pytest.mark.skipif(":" in KIND, reason="needs a broker that the test may 
 
 MARK = b"planted-marker"
 FORMS = (MARK, ",".join(map(str, MARK)).encode())  # as it is, and as the embedded broker writes it
-
-
-def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what}")
-        time.sleep(0.02)
 
 
 def holds(folder: Path) -> bool:

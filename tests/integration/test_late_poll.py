@@ -6,7 +6,7 @@ from confluent_kafka.admin import AdminClient
 from sinks.kafka import BatchProducer, commit, consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Settings
-from tests.integration.company import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.kafka]
 

@@ -16,7 +16,7 @@ from lethe.local.process import choose_port, start_together, stop_together
 from sinks.kafka import BatchProducer, consumer, poll
 from sinks.kafka_admin import create_topics
 from tests.chaos.network import Proxy, Trouble
-from tests.integration.company import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 

@@ -3,7 +3,6 @@
 import os
 import random
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from sinks.kafka import SAFE
 from sinks.ledger.ledger import Ledger
 from streams.settings import Settings
 from streams.shared import ledger_url, now
-
-PATIENCE = 90.0
+from tests import waiting
 
 
 @pytest.fixture
@@ -194,17 +192,6 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
     made.supervisor.stop()
 
 
-def wait(
-    true: Callable[[], object], what: str | Callable[[], str], seconds: float = PATIENCE
-) -> None:
-    """Wait for a condition; fail, saying what did not come, when it does not."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:g} s for {what if isinstance(what, str) else what()}")
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def until() -> Callable[..., None]:
-    return wait
+    return waiting.until

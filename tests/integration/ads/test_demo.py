@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from lethe.demo_ads import AdsDemo
-from lethe.local.process import choose_port
+from lethe.local.process import choose_ports
 from privacy.consent import Decision
 from sinks.ledger import consents
 from sinks.ledger.ledger import Ledger
@@ -19,7 +19,7 @@ async def test_consented_events_are_seen_to_arrive_and_a_withdrawal_to_stop_them
     settings: Settings, workers: Any, standins: Any, ledger: Ledger, database: None
 ) -> None:
     assert database is None
-    port, metrics_port = choose_port(0), choose_port(0)
+    port, metrics_port = choose_ports(2)
     workers.collect(port)
     workers.start("worker", "route", "deliver", "settle", "consent", metrics_port=metrics_port)
     collector = settings.collector.model_copy(update={"port": port})

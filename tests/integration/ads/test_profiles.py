@@ -110,9 +110,10 @@ class Company:
 
 
 def days_in_a_row(visitors: Any, visitor: str, epoch: int | None, days: int = 3) -> None:
+    at = now()
     visitors.send(
         *(
-            visitors.event(visitor, epoch) | {"occurred_at": now() - day * DAY_MS, "ad_ids": None}
+            visitors.event(visitor, epoch) | {"occurred_at": at - day * DAY_MS, "ad_ids": None}
             for day in range(days)
         )
     )

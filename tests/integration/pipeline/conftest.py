@@ -1,8 +1,7 @@
 """A pipeline for a test: lanes and closer in threads, on real engines, with made-up places."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,17 +16,7 @@ from streams import shared, wiring
 from streams.lanes.raw import RawTopic
 from streams.settings import Settings, Site
 from streams.settings import Statistics as Rules
-
-PATIENCE = 90.0  # seconds: far more than anything here takes
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; fail, saying what did not come, when it does not."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE:g} s for {what}")
-        time.sleep(0.05)
+from tests.waiting import PATIENCE, until
 
 
 class Pipeline:

@@ -13,7 +13,8 @@ from schemas.codec import encode
 from sinks.kafka import consumer
 from sinks.ledger import consents, requests
 from sinks.ledger.ledger import Ledger
-from streams.shared import ledger_url, now
+from streams.shared import Shared, ledger_url, now
+from streams.status import readers
 from tests.integration.company import SITE, Company, until, watching
 
 PARTS = ("consent", "settle", "cases", "closures", "delete", "receipts", "requests", "rights")
@@ -36,9 +37,12 @@ class Loser(Company):
         until(lambda: _is_open(self.settings.collector.port), "the collector")
 
     def stop_all(self) -> None:
-        """Stop what works on the ledger."""
+        """Stop what works on the ledger; who had to be killed is missed a session later."""
         self.rest()
         self.supervisor.stop()
+        places = Shared(self.settings).places
+        groups = [self.settings.kafka.prefix + each for each, _ in readers(self.policy.holders)]
+        until(lambda: not places.manned(groups), "the groups to be left")
 
     @property
     def file(self) -> Path:

@@ -24,6 +24,7 @@ from streams.restoring.backup import backup
 from streams.restoring.restore import restore
 from streams.settings import Settings
 from streams.shared import Shared, erasures_folder, ledger_url, now, open_ledger
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 
@@ -175,10 +176,7 @@ def test_while_somebody_reads(shop: Shop) -> None:
     reader = consumer(kafka.bootstrap, f"{kafka.prefix}route", kafka.options)
     reader.subscribe([shop.settings.topic("tracking-events")])
     try:
-        for _ in range(200):
-            reader.poll(0.1)
-            if reader.assignment():
-                break
+        until(lambda: reader.poll(0.1) or reader.assignment(), "the reader to have joined")
         shop.refused("somebody reads as .*route")
     finally:
         reader.close()

@@ -297,7 +297,7 @@ async def test_an_orphan_is_forgotten_while_the_collector_runs(enter: Any) -> No
     with entrance.ledger.transaction() as connection:
         connection.execute(update(tables.case_keys).values(made_at=0))
     again = await enter()  # on the same ledger
-    for _ in range(200):
+    for _ in range(2_000):
         if not rows(again.ledger, tables.case_keys):
             break
         await asyncio.sleep(0.01)

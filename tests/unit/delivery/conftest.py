@@ -161,12 +161,19 @@ class Rig:
             rows = connection.execute(select(reached.c.site, reached.c.visitor, reached.c.epoch))
             return sorted(tuple(row) for row in rows)
 
-    async def remove(self, dispatcher: Dispatcher | None = None, seconds: float = 10.0) -> bool:
-        """Remove what is due; return whether that was done in time."""
+    async def remove(
+        self, dispatcher: Dispatcher | None = None, seconds: float = 10.0, asking: int = 0
+    ) -> bool:
+        """Remove what is due; return whether that was done in time.
+
+        The time is over when the provider was asked ``asking`` times as well.
+        """
         items = [Item(Entry(each, 0)) for each in self.due()]
-        until = boottime() + seconds
+        until, before = boottime() + seconds, self.removals()
         dispatcher = dispatcher or self.dispatcher()
-        return await dispatcher.deliver(items, lambda: boottime() > until)
+        return await dispatcher.deliver(
+            items, lambda: boottime() > until and self.removals() >= before + asking
+        )
 
     def removals(self) -> int:
         """Return how many times the provider was asked to remove somebody."""

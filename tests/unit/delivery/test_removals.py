@@ -174,7 +174,7 @@ async def test_what_is_not_taken_in_time_is_due_again(rig: Rig) -> None:
     rig.desk.mood("meta").answers.extend([LATER] * 100)
     dispatcher = rig.dispatcher()
     dispatcher._patience = 0
-    assert not await rig.remove(dispatcher, seconds=MOMENT)
+    assert not await rig.remove(dispatcher, seconds=MOMENT, asking=1)
     assert rig.states() == {(State.DELIVERED, ""): 1, (State.RELEASED, ""): 1}
     rig.desk.mood("meta").answers.clear()
     assert await rig.remove()
@@ -186,7 +186,7 @@ async def test_what_stops_removals_stops_no_events(rig: Rig) -> None:
     other = await sent(rig, "b")
     rig.desk.mood("meta").answers.append(Answer(403, {"error": {"code": 200, "message": "no"}}))
     dispatcher = rig.dispatcher()
-    assert not await rig.remove(dispatcher, seconds=MOMENT)
+    assert not await rig.remove(dispatcher, seconds=MOMENT, asking=1)
     async with asyncio.timeout(5):
         await rig.deliver(rig.event("b", other), dispatcher=dispatcher)
     assert rig.states()[State.DELIVERED, ""] == 3

@@ -190,7 +190,7 @@ async def test_who_asked_is_known_for_13_months(
         new = [Use(case_id, "marketing", at, "given") for case_id, at in times.items()]
         keys.record_uses(connection, new)
     await aiohttp_client(serve().application())
-    for _ in range(200):
+    for _ in range(2_000):
         if not uses(ledger, "old"):
             break
         await asyncio.sleep(0.01)

@@ -20,6 +20,7 @@ from schemas.codec import decode
 from sinks.kafka import NotStoredError
 from sinks.publish import MemoryPublisher, Message, Stored
 from streams.settings import Settings, SettingsError
+from tests.waiting import until
 
 Line = Callable[..., bytes]
 
@@ -174,12 +175,15 @@ def test_only_so_many_batches_wait_for_the_broker(intake: Intake) -> None:
     junk = [Candidate(1, Problem("line", "is junk"))] * ((WINDOW + 2) * BATCH)
     with ThreadPoolExecutor(1) as pool:
         taken = pool.submit(intake.take_all, junk, lambda: None)
-        assert not wait([taken], timeout=0.3).done
-        assert len(futures) == WINDOW + 1
-        while not taken.done():
-            for future in futures:
-                if not future.done():
-                    future.set_result(None)
+        try:
+            until(lambda: len(futures) > WINDOW, "as many as may wait")
+            assert not wait([taken], timeout=0.3).done
+            assert len(futures) == WINDOW + 1
+        finally:
+            while not taken.done():
+                for future in futures:
+                    if not future.done():
+                        future.set_result(None)
         taken.result()
 
 
