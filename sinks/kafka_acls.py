@@ -22,7 +22,7 @@ from privacy.policy import Policy
 from schemas.registry import Topic, topics_of
 
 RAW = "tracking-events-raw"
-SECONDS = 10.0  # for the broker to answer
+SECONDS = 30.0  # for the broker to answer
 
 
 class Client(NamedTuple):

@@ -9,7 +9,11 @@ import pytest
 PATIENCE = 180.0  # seconds: far more than anything takes, on a machine that does much else
 
 
-def until(true: Callable[[], Any], what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
+def until(
+    true: Callable[[], Any],
+    what: str | Callable[[], str] = "it to happen",
+    seconds: float = PATIENCE,
+) -> Any:
     """Wait for something and return it; fail, saying what did not come."""
     deadline = time.monotonic() + seconds
     while not (found := true()):

@@ -58,10 +58,16 @@ def add_signing_key(folder: Path) -> Path:
 
 
 def _signing(folder: Path) -> Keys:
-    numbers = _numbers(folder)
-    if not numbers:
+    found = {}
+    for each in map(str, _numbers(folder)):
+        try:
+            found[each] = _read(folder / each)
+        except KeyStoreError:
+            if (folder / each).exists():  # else it was taken away since it was listed
+                raise
+    if not found:
         raise KeyStoreError(f"no key in {folder.name}; see lethe keys init")
-    return {str(each): _read(folder / str(each)) for each in numbers}
+    return found
 
 
 def _numbers(folder: Path) -> list[int]:

@@ -4,19 +4,19 @@ import json
 import secrets
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from confluent_kafka import TopicPartition
 from typer.testing import CliRunner
 
 from lethe import CaseReader, RetentionWorker, RightsWorker
+from lethe.case_keys import KeysUnavailableError
 from lethe.case_reader import Case
 from lethe.cli import app
 from lethe.holding import HolderWorker
@@ -34,8 +34,8 @@ from streams.keys.tokens import of_holder
 from streams.policy import load as load_policy
 from streams.settings import Collector, Keys, Settings
 from streams.shared import ledger_url, now
+from tests.waiting import PATIENCE, until
 
-PATIENCE = 60.0
 # The embedded broker answers at once that there is nothing, and is asked again at once: a holder
 # that waits for deletions keeps a core busy.
 HOLDERS_WAIT_SECONDS = 0.01
@@ -80,6 +80,7 @@ class Company:
         self.crm = Crm(folder / "crm.db")
         self._stop = threading.Event()
         self._holders: list[threading.Thread] = []
+        self._failures: list[BaseException] = []
         kafka = settings.kafka
         create_topics(
             kafka.bootstrap, kafka.options, kafka.prefix,
@@ -146,15 +147,19 @@ class Company:
         """Have a holder's worker work in a thread of its own, until all stops."""
 
         def work() -> None:
-            with worker:
-                while not self._stop.wait(0.2):
-                    worker.turn(handle)
+            try:
+                with worker:
+                    while not self._stop.wait(0.2):
+                        worker.turn(handle)
+            except BaseException as error:  # noqa: BLE001 - raised again by ``stop``
+                self._failures.append(error)
 
         thread = threading.Thread(target=work, name=type(worker).__name__)
         self._holders.append(thread)
         thread.start()
 
     def stop(self) -> None:
+        """Stop all. Raise what ended a holder before: then its answers were waited for in vain."""
         self._stop.set()
         for each in self._holders:
             each.join(PATIENCE)
@@ -162,6 +167,8 @@ class Company:
         self.supervisor.stop()
         self.ledger.close()
         del self._producer  # or it would look for the broker as long as it is there
+        if self._failures:
+            raise self._failures[0]
 
     def lethe(self, *words: str, code: int = 0) -> str:
         """Run a command here and return what it printed."""
@@ -248,9 +255,15 @@ class Company:
         return CaseReader(kafka.bootstrap, department, **usual | options)
 
     def sees(self, department: str) -> Mapping[str, Case]:
-        """Return what a department reads at present."""
-        with self.reader(department) as reader:
-            return reader.present()
+        """Return what a department reads at present; where the ledger is busy, a little later."""
+
+        def present() -> list[Mapping[str, Case]]:
+            with suppress(KeysUnavailableError), self.reader(department) as reader:
+                return [reader.present()]
+            return []
+
+        (found,) = until(present, "keys")
+        return found  # type: ignore[no-any-return]
 
     def sees_in(self, department: str, case_id: str, state: str) -> Case:
         """Wait until a department reads a case in a state, and return it."""
@@ -351,13 +364,3 @@ def _answer(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
-
-
-def until(true: Callable[[], Any], what: str | Callable[[], str]) -> Any:
-    """Wait for something and return it; fail, saying what did not come."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := true()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE:g} s for {what if isinstance(what, str) else what()}")
-        time.sleep(0.05)
-    return found

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from lethe import CaseReader
 from lethe.local import EngineError, brokers
 from lethe.local.process import Process, choose_port, listening
 from privacy.policy import Policy
 from sinks.geo.store import sample_table
-from sinks.kafka import SAFE, consumer, poll
+from sinks.kafka import SAFE, consumer, partitions, poll
 from sinks.kafka_acls import acls, put_acls
 from sinks.kafka_admin import create_topics
 from streams import kafka_login, policy
@@ -26,10 +25,10 @@ from streams.keys.prepare import prepare
 from streams.settings import Collector, Geo, Kafka, Keys, Settings, load
 from streams.shared import now
 from tests.integration.access.secured import Secured
+from tests.waiting import PATIENCE, until
 
 PREFIX = "acl."
 OTHER_PREFIX = "matrix."
-PATIENCE = 60.0
 PARTS = (
     "anonymise", "anonymise-raw", "route", "consent", "cases", "closures", "delete", "receipts",
     "overdue", "requests", "rights",
@@ -120,10 +119,21 @@ class Company:
         return source
 
     def read(self, topic: str) -> list[Message]:
-        """Return what the operator reads of a topic that is not empty."""
-        source = self.consumer(self.operator, topic, f"operator-{topic}-{now()}")
+        """Return what the operator reads of a topic that is not empty, up to its present end."""
+        name = self.topic(topic)
+        options = {"log_level": "0", **kafka_login.options(self.operator)}
+        source = consumer(self.operator.kafka.bootstrap, f"{PREFIX}operator", options)
+        places = [TopicPartition(name, each, 0) for each in partitions(source, name, PATIENCE)]
+
+        def lying() -> int:
+            marks = [source.get_watermark_offsets(each, PATIENCE) for each in places]
+            return sum(end - first for first, end in marks)
+
+        until(lambda: lying() > 0)
+        left = lying()
+        source.assign(places)
         found: list[Message] = []
-        until(lambda: bool(found.extend(poll(source, 100, 0.1))) or bool(found))
+        until(lambda: bool(found.extend(poll(source, 100, 0.1))) or len(found) >= left)
         source.close()
         return found
 
@@ -235,13 +245,6 @@ def install(operator: Settings, its_policy: Policy) -> None:
         departments=its_policy.departments, holders=its_policy.holders,
     )  # fmt: skip
     put_acls(kafka.bootstrap, options, acls(its_policy, kafka.prefix), kafka.prefix)
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -135,6 +135,7 @@ def test_what_the_broker_has_beside_the_list_is_told_and_stays(
     finally:
         for each in admin.delete_acls([only(wrong)]).values():
             each.result(30)
+        until(lambda: not has(wrong))  # or others are let in where they are to be refused
 
 
 def to_read(company: Company, party: str, topic: str) -> AclBinding:

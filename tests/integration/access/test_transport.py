@@ -71,7 +71,7 @@ def librdkafka(settings: Settings, seconds: float) -> str:
             "error_cb": lambda each: said.append(each.name()),
         }
     )
-    end = time.monotonic() + 2 * seconds
+    end = time.monotonic() + max(2 * seconds, PATIENCE)
     while time.monotonic() < end:
         with suppress(KafkaException):
             client.list_topics(timeout=0.5)
@@ -79,6 +79,8 @@ def librdkafka(settings: Settings, seconds: float) -> str:
         client.poll(0)
         if telling := [each for each in said if each not in VAGUE]:
             return telling[0]
+        if said:  # it was refused: what tells comes with that, or never
+            end = min(end, time.monotonic() + 2 * seconds)
     return "nothing that tells"
 
 

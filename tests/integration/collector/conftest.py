@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from sqlalchemy import select
 
 from sinks.kafka_admin import create_topics
@@ -19,9 +19,9 @@ from sinks.ledger.ledger import Ledger
 from streams import policy
 from streams.keys.prepare import prepare
 from streams.settings import Settings
+from tests import waiting
 
 FILE = Path(__file__).parents[2] / "unit" / "collector" / "policy.toml"
-PATIENCE = 60.0
 
 
 class Found(NamedTuple):
@@ -41,18 +41,18 @@ def _read(bootstrap: str, topic: str) -> list[Found]:
             "enable.partition.eof": True,
         }
     )
-    left = len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(left)])
+    left = set(consumer.list_topics(topic, timeout=waiting.PATIENCE).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, number, 0) for number in left])
     found = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + waiting.PATIENCE
     while left and time.monotonic() < until:
         for message in consumer.consume(1000, 0.1):
-            if message.error():
-                left -= 1
-            else:
+            if (error := message.error()) is None:
                 found.append(
                     Found(message.partition(), message.offset(), message.key(), message.value())
                 )
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
     consumer.close()
     assert not left, "the broker did not hand out its messages in time"
     return found
@@ -135,12 +135,4 @@ def rows() -> Callable[[Ledger, Any], list[Any]]:
 @pytest.fixture
 def until() -> Callable[[Callable[[], Any]], Any]:
     """Return what waits for something, and returns it."""
-
-    def wait(what: Callable[[], Any]) -> Any:
-        end = time.monotonic() + PATIENCE
-        while not (found := what()):
-            assert time.monotonic() < end, "it did not happen"
-            time.sleep(0.05)
-        return found
-
-    return wait
+    return waiting.until

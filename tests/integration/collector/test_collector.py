@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +17,11 @@ import noida_db
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from lethe.local.process import choose_port
 from schemas.codec import decode
 from schemas.registry import topics
 from streams.settings import Settings
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 
@@ -70,13 +70,6 @@ def send(port: int, event: object, **headers: str) -> tuple[int, dict[str, objec
     return response.status, answer
 
 
-def wait(condition: Callable[[], bool], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
-
-
 def test_what_is_acknowledged_is_on_the_broker_without_a_full_address(
     settings: Settings, read_topic: ReadTopic
 ) -> None:
@@ -123,7 +116,7 @@ def test_a_stop_answers_what_is_on_its_way(settings: Settings, read_topic: ReadT
         threads = [threading.Thread(target=traffic) for _ in range(4)]
         for thread in threads:
             thread.start()
-        wait(lambda: len(answers) > 20)
+        until(lambda: len(answers) > 20)
         process.terminate()
         assert process.wait(30) == 0
         stop.set()
@@ -143,9 +136,7 @@ class OwnBroker:
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = choose_port(0)
     # The command is a wrapper: signals to it do not reach the broker.
     binary = Path(noida_db.__file__).with_name("noida-db")
     data = str(tmp_path / "broker")
@@ -156,7 +147,7 @@ def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
     )
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
     partitions = topics()[TOPIC].partitions
-    admin.create_topics([NewTopic(TOPIC, partitions, 1)])[TOPIC].result(20)
+    admin.create_topics([NewTopic(TOPIC, partitions, 1)])[TOPIC].result(60)
     yield OwnBroker(f"127.0.0.1:{port}", process)
     process.kill()
     process.wait()
@@ -183,12 +174,12 @@ def test_nothing_is_acknowledged_while_the_broker_does_not_answer(
         for thread in threads:
             thread.start()
         try:
-            wait(lambda: len(statuses) > 100)
+            until(lambda: len(statuses) > 100)
             own_broker.process.send_signal(signal.SIGSTOP)
-            wait(lambda: 503 in statuses)
+            until(lambda: 503 in statuses)
             own_broker.process.send_signal(signal.SIGCONT)
             before = len(acknowledged)
-            wait(lambda: len(acknowledged) > before + 100)
+            until(lambda: len(acknowledged) > before + 100)
         finally:
             stop.set()
             for thread in threads:

@@ -14,6 +14,7 @@ from sinks.ledger import tables, unsubscribed
 from streams import cases
 from streams.settings import Settings
 from streams.shared import Shared
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -23,7 +24,6 @@ Until = Callable[[Callable[[], Any]], Any]
 
 CANARY = b"zyxwv-canary"
 FORM = {"last_name": CANARY.decode(), "email": f"{CANARY.decode()}@example.com"}
-PATIENCE = 60.0
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from privacy.outcome import Reason, Reject
 from schemas.codec import encode
-from sinks.kafka import BatchProducer, consumer
+from sinks.kafka import BatchProducer, consumer, partitions, poll
 from streams.lanes.rejects import dead_letter
 from streams.settings import Settings
 from streams.shared import now
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.broker
 POLICY = Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
@@ -36,15 +37,18 @@ class Town:
         return self.lie(topic)[-1]
 
     def lie(self, topic: str) -> list[Any]:
-        kafka = self.settings.kafka
-        client = consumer(kafka.bootstrap, f"look-{uuid.UUID(int=now())}", kafka.options)
-        client.subscribe([self.settings.topic(topic)])
+        """Return what lies on a topic at present, in the order it came."""
+        kafka, name = self.settings.kafka, self.settings.topic(topic)
+        client = consumer(kafka.bootstrap, "look", kafka.options)
+        places = [TopicPartition(name, each, 0) for each in partitions(client, name, PATIENCE)]
+        marks = [client.get_watermark_offsets(each, PATIENCE) for each in places]
+        left = sum(end - first for first, end in marks)
+        client.assign(places)
         found: list[Any] = []
-        for _ in range(100):
-            new = client.consume(1_000, 0.2)
-            found += new
-            if found and not new:
-                break
+        until(
+            lambda: found.extend(poll(client, 1_000, 0.05)) or len(found) >= left,
+            f"{left} messages of {topic}",
+        )
         client.close()
         return sorted(found, key=lambda each: each.timestamp()[1])
 

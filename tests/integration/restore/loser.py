@@ -15,7 +15,8 @@ from sinks.ledger import consents, requests
 from sinks.ledger.ledger import Ledger
 from streams.shared import Shared, ledger_url, now
 from streams.status import readers
-from tests.integration.company import SITE, Company, until, watching
+from tests.integration.company import SITE, Company, watching
+from tests.waiting import until
 
 PARTS = ("consent", "settle", "cases", "closures", "delete", "receipts", "requests", "rights")
 

@@ -10,8 +10,9 @@ import pytest
 from privacy.consent import ERASURE, RESTRICTION, Decision
 from sinks.ledger import deliveries, holds, reached, suppressed, unsubscribed
 from tests.aside import contents
-from tests.integration.company import SITE, until
+from tests.integration.company import SITE
 from tests.integration.restore.loser import Loser
+from tests.waiting import until
 
 # Once, on the broker whose groups are moved in earnest; refusals are tried on both.
 pytestmark = [

@@ -21,7 +21,8 @@ from lethe.standins.controller import Controller
 from lethe.standins.server import StandIns
 from sinks.ledger import requests
 from streams.settings import Settings
-from tests.integration.company import Company, until
+from tests.integration.company import Company
+from tests.waiting import until
 
 PARTS = (
     "anonymise", "load", "consent", "route", "settle", "profiles",

@@ -20,9 +20,10 @@ from streams.rights.desk import Desk
 from streams.shared import Shared, now
 from streams.subject_requests import REQUESTS
 from tests.chaos.report import TIMES
-from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company, until
+from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company
 from tests.integration.killing import Kill, Point, killing
 from tests.integration.rights.conftest import REFERENCE
+from tests.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 

@@ -13,8 +13,8 @@ import pytest
 from privacy.certificate import canonical
 from privacy.rights.request import GROUNDS, Right
 from sinks.signing import verify
-from tests.integration.company import until
 from tests.integration.rights.office import BOTH, ON_KAFKA, Ask, Office, Way
+from tests.waiting import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, ON_KAFKA]
 

@@ -23,9 +23,9 @@ from sinks.kafka import consumer
 from sinks.ledger import tables
 from streams.rights.visitors import LATE_MS
 from tests.aside import searched
-from tests.integration.company import until
 from tests.integration.rights.office import ON_KAFKA, Ask, Office, Way
 from tests.integration.topics import configure
+from tests.waiting import until
 from tests.words import Words, spellings
 
 pytestmark = [pytest.mark.broker, pytest.mark.clickhouse, ON_KAFKA]

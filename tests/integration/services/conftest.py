@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lethe import holding
-from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company, until
+from tests.integration.company import HOLDERS_WAIT_SECONDS, Company, of_company
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")

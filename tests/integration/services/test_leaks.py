@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from lethe.audit import Findings
 from lethe.local.engines import Engines
+from schemas.registry import topics_of
 from sinks.ledger import tables
 from tests.aside import searched
 from tests.integration.topics import configure
@@ -136,6 +137,8 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
     with company.ledger.reading() as connection:
         kept = list(connection.scalars(select(tables.cases.c.sealed)))
     copies = Words(b64decode(each) for sealed in kept for each in sealed.values())
+    topics = topics_of(company.policy.departments)
+    configs = {company.settings.topic(name): each.config for name, each in topics.items()}
     compacted = [company.settings.topic(f"cases-{each}") for each in company.policy.departments]
     submissions = company.settings.topic("form-submissions")
     data = engines.settings.data_dir / "kafka" / "data"
@@ -143,16 +146,20 @@ def test_s3_sealed_copies_leave_the_brokers_disk_too(
     partitions = {Path(path).parent.name for path, *_ in searched(broker, copies).hits}
     assert {each.rpartition("-")[0] for each in partitions} == {*compacted, submissions}
     within = {"segment.ms": 1_000, "max.compaction.lag.ms": 1_000, "delete.retention.ms": 100}
+    bootstrap = company.settings.kafka.bootstrap
     configure(
-        company.settings.kafka.bootstrap,
+        bootstrap,
         dict.fromkeys(compacted, within) | {submissions: {"segment.ms": 1_000, "retention.ms": 1}},
     )
-    end_all(company, case_ids)
-    assert searched(broker, copies).hits
-    time.sleep(within["segment.ms"] / 1000)
-    company.rest()
-    company.work("an-hour-later")
-    eventually(
-        lambda: not searched(broker, copies).hits,
-        lambda: f"sealed copies to go: {sorted(searched(broker, copies).hits)}",
-    )
+    try:
+        end_all(company, case_ids)
+        assert searched(broker, copies).hits
+        time.sleep(within["segment.ms"] / 1000)
+        company.rest()
+        company.work("an-hour-later")
+        eventually(
+            lambda: not searched(broker, copies).hits,
+            lambda: f"sealed copies to go: {sorted(searched(broker, copies).hits)}",
+        )
+    finally:  # or forms of the next test are deleted before they are read
+        configure(bootstrap, {each: configs[each] for each in (*compacted, submissions)})

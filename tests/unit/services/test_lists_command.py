@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from lethe.cli import app
 from privacy.subjects import subject_id
-from sinks.keys.intake import links_keys, make_missing, subject_key, unsubscribe_keys
+from sinks.keys.intake import UNSUBSCRIBE, links_keys, make_missing, subject_key, unsubscribe_keys
+from sinks.keys.keks import KeyStoreError
 from sinks.ledger import tables, unsubscribed
 from sinks.ledger.ledger import Ledger
 from streams.settings import load
@@ -129,6 +130,23 @@ def test_keys_stand_in_the_order_of_their_numbers(lethe: Lethe) -> None:
     for _ in range(10):
         lethe("lists", "rotate")
     assert list(unsubscribe_keys(load().secrets))[-2:] == ["10", "11"]
+
+
+def test_a_key_that_is_taken_away_while_keys_are_read_is_passed_over(
+    lethe: Lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lethe("lists", "rotate")
+    folder = load().secrets / UNSUBSCRIBE
+    listed = [*folder.iterdir()]
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
+    (folder / "1").unlink()
+    assert list(unsubscribe_keys(load().secrets)) == ["2"]
+    (folder / "2").write_bytes(b"short")
+    with pytest.raises(KeyStoreError, match="no key in 2"):
+        unsubscribe_keys(load().secrets)
+    (folder / "2").unlink()
+    with pytest.raises(KeyStoreError, match="no key in unsubscribe"):
+        unsubscribe_keys(load().secrets)
 
 
 def test_key_files_are_the_owners_alone_and_never_made_again(lethe: Lethe) -> None:
