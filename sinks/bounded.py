@@ -1,9 +1,9 @@
 """A consumer of Kafka that nobody waits for without end.
 
-A broker that says nothing is waited for by librdkafka as long as it says nothing: a synchronous
-commit, and letting go of what has one under way. It has also been seen to find its group's
-coordinator no more while the broker answered others. No thread can be called back from there; who
-asked gets an error, ends, and is started anew, which nothing is lost by.
+In a synchronous commit librdkafka waits for a broker that says nothing as long as it says nothing.
+It has also been seen to find its group's coordinator no more while the broker answered others. No
+thread can be called back from there: who asked gets an error, ends, and is started anew, which
+nothing is lost by.
 """
 
 import threading
@@ -16,7 +16,6 @@ import structlog
 from confluent_kafka import Consumer
 
 ANSWER_SECONDS = 30.0  # as BatchProducer waits for what it sends to be stored
-LET_GO_SECONDS = 10.0
 
 _log = structlog.get_logger()
 
@@ -30,19 +29,25 @@ class NoAnswerError(RuntimeError):
 class BoundedConsumer(Consumer):  # type: ignore[misc]  # confluent_kafka is not typed
     """A consumer whose ``commit`` and ``close`` come back, whatever the broker does."""
 
+    _in_use = False
+
     def commit(self, *args: Any, **options: Any) -> Any:
         """Commit as ``Consumer`` does. Raise NoAnswerError, or KafkaException as it does."""
         try:
             return _within(ANSWER_SECONDS, partial(super().commit, *args, **options))
         except TimeoutError:
+            self._in_use = True
             raise NoAnswerError(f"no answer to a commit in {ANSWER_SECONDS:g} s") from None
 
     def close(self) -> None:
-        """Leave the group and let go; a broker that does not answer finds out by itself."""
-        try:
-            _within(LET_GO_SECONDS, super().close)
-        except TimeoutError:
-            _log.warning("consumer_not_closed", seconds=LET_GO_SECONDS)
+        """Leave the group and let go, unless a commit waits: then it stays until the process ends.
+
+        librdkafka would wait for it too, and must not be taken from under a thread that is in it.
+        """
+        if self._in_use:
+            _log.warning("consumer_not_closed")
+        else:
+            super().close()
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

@@ -29,7 +29,7 @@ import sys
 from sinks import bounded
 from sinks.kafka import commit, consumer, poll
 
-bounded.ANSWER_SECONDS = bounded.LET_GO_SECONDS = {BOUND}
+bounded.ANSWER_SECONDS = {BOUND}
 source = consumer(sys.argv[1], "{GROUP}", {SESSION})
 source.subscribe(["{TOPIC}"])
 while not (found := poll(source, 1, 0.1)):
