@@ -1,8 +1,9 @@
 """Where the readers of topics are, and how to put them somewhere else."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sinks.kafka import consumer, partitions, poll
@@ -11,7 +12,13 @@ Place = tuple[str, int]
 """A topic, and one of its partitions."""
 
 _SECONDS = 10.0
+_AGAIN_SECONDS = 0.2
 _AT_ONCE = 10_000
+_NOT_YET = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 
 
 class Places:
@@ -57,10 +64,20 @@ class Places:
             client.close()
 
     def manned(self, groups: Sequence[str]) -> list[str]:
-        """Return those of ``groups`` that somebody reads in at this moment."""
+        """Return those of ``groups`` that somebody reads in at this moment.
+
+        A broker that has just started is given a while to know.
+        """
         admin = AdminClient({"bootstrap.servers": self._bootstrap, **self._options})
-        asked = admin.describe_consumer_groups(list(groups), request_timeout=_SECONDS)
-        return [name for name, found in asked.items() if found.result(_SECONDS).members]
+        until = time.monotonic() + _SECONDS
+        while True:
+            asked = admin.describe_consumer_groups(list(groups), request_timeout=_SECONDS)
+            try:
+                return [name for name, found in asked.items() if found.result(_SECONDS).members]
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_YET or time.monotonic() > until:
+                    raise
+            time.sleep(_AGAIN_SECONDS)
 
     def read(self, place: Place, since: int, until: int) -> Iterator[Message]:
         """Yield what lies in a partition from one offset up to another."""

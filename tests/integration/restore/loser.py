@@ -42,8 +42,8 @@ class Loser(Company):
         self.rest()
         self.supervisor.stop()
         places = Shared(self.settings).places
-        groups = [self.settings.kafka.prefix + each for each, _ in readers(self.policy.holders)]
-        until(lambda: not places.manned(groups), "the groups to be left")
+        groups = {self.settings.kafka.prefix + each for each, _ in readers(self.policy.holders)}
+        until(lambda: not places.manned([*groups]), "the groups to be left")
 
     @property
     def file(self) -> Path:
