@@ -6,20 +6,17 @@ thread can be called back from there: who asked gets an error, ends, and is star
 nothing is lost by.
 """
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer
 
+from sinks.threads import begin
+
 ANSWER_SECONDS = 30.0  # as BatchProducer waits for what it sends to be stored
 
 _log = structlog.get_logger()
-
-T = TypeVar("T")
 
 
 class NoAnswerError(RuntimeError):
@@ -33,8 +30,9 @@ class BoundedConsumer(Consumer):  # type: ignore[misc]  # confluent_kafka is not
 
     def commit(self, *args: Any, **options: Any) -> Any:
         """Commit as ``Consumer`` does. Raise NoAnswerError, or KafkaException as it does."""
+        answer = begin(partial(super().commit, *args, **options), "commit")
         try:
-            return _within(ANSWER_SECONDS, partial(super().commit, *args, **options))
+            return answer.result(ANSWER_SECONDS)
         except TimeoutError:
             self._in_use = True
             raise NoAnswerError(f"no answer to a commit in {ANSWER_SECONDS:g} s") from None
@@ -48,20 +46,3 @@ class BoundedConsumer(Consumer):  # type: ignore[misc]  # confluent_kafka is not
             _log.warning("consumer_not_closed")
         else:
             super().close()
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what ``work`` does; raise TimeoutError when it is not done, and leave it behind.
-
-    What is left behind is a thread that no end of the process waits for.
-    """
-    done = Future[T]()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="bounded", daemon=True).start()
-    return done.result(seconds)

@@ -8,14 +8,17 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
+from sinks.threads import begin
 from streams.metrics import LOOP_SILENT, REGISTRY
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 SILENT_SECONDS = 120.0  # after which a loop is taken to hang
 CHECK_SECONDS = 2.0  # for what a worker needs to answer
@@ -62,28 +65,19 @@ class InTime:
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self._answer: Future[bool] | None = None
+        self._answer: Future[object] | None = None
 
     def __call__(self) -> bool:
         """Tell whether there is an answer; False also while there is none yet."""
         with self._lock:
             if self._answer is None or self._answer.done():
-                self._answer = Future()
-                asking = (self._answer,)
-                threading.Thread(target=self._run, args=asking, name="check", daemon=True).start()
+                self._answer = begin(self._ask, "check")
             answer = self._answer
         try:
-            return answer.result(CHECK_SECONDS)
-        except TimeoutError:
-            return False
-
-    def _run(self, answer: Future[bool]) -> None:
-        try:
-            self._ask()
+            answer.result(CHECK_SECONDS)
         except Exception:  # noqa: BLE001 - whatever it is, it is not there
-            answer.set_result(False)
-        else:
-            answer.set_result(True)
+            return False
+        return True
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -18,7 +18,7 @@ import structlog
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from lethe.local import EngineError, process
+from lethe.local import process
 from lethe.local.engines import Engines
 from sinks.clickhouse.connect import connect
 from sinks.clickhouse.migrate import Migrations
@@ -27,6 +27,7 @@ from sinks.kafka import consumer, poll
 from sinks.kafka_admin import create_topics
 from streams.settings import Geo, Kafka, Settings, load
 from tests.chaos.report import RESULTS, SEED, Row, read, report
+from tests.engines import or_skipped
 
 # How long an example takes says something of the machine, not of the code.
 hypothesis.settings.register_profile("lethe", deadline=None)
@@ -83,14 +84,10 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     given = load(engines=False, data_dir=folder)
     if ":" in wanted:
         given = given.model_copy(update={"kafka": Kafka(bootstrap=wanted)})
-    try:
+    with or_skipped():
         running = Engines(
             given, "kafka" if wanted == "kafka" else "embedded", usual_ports=False
         ).__enter__()
-    except EngineError as error:
-        if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
-            raise
-        pytest.skip(str(error))
     try:
         yield running
     finally:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from confluent_kafka import TopicPartition
 from typer.testing import CliRunner
 
 from lethe import CaseReader, RetentionWorker, RightsWorker
@@ -25,7 +24,7 @@ from lethe.standins.crm import Crm
 from privacy.certificate import canonical
 from privacy.policy import FieldKind, FormField
 from schemas.codec import decode, encode
-from sinks.kafka import BatchProducer, consumer, poll
+from sinks.kafka import BatchProducer
 from sinks.kafka_admin import create_topics
 from sinks.ledger.ledger import Ledger
 from sinks.signing import verify
@@ -33,7 +32,7 @@ from streams.keys.prepare import prepare
 from streams.keys.tokens import of_holder
 from streams.policy import load as load_policy
 from streams.settings import Collector, Keys, Settings
-from streams.shared import ledger_url, now
+from streams.shared import Shared, ledger_url, now
 from tests.waiting import PATIENCE, until
 
 # The embedded broker answers at once that there is nothing, and is asked again at once: a holder
@@ -301,22 +300,7 @@ class Company:
 
     def lying(self, topic: str) -> list[Any]:
         """Return what lies on a topic at present, as Kafka's client hands it over."""
-        kafka = self.settings.kafka
-        client = consumer(kafka.bootstrap, "reader", kafka.options)
-        name = self.settings.topic(topic)
-        known = client.list_topics(name, timeout=10).topics[name].partitions
-        # A reader that starts where there is nothing any more is not told, and would wait.
-        marks = {each: client.get_watermark_offsets(TopicPartition(name, each)) for each in known}
-        places = {each: first for each, (first, end) in marks.items() if first < end}
-        client.assign([TopicPartition(name, each, first) for each, first in places.items()])
-        found: list[Any] = []
-        while places:
-            found += poll(client, 1_000, 0.05)
-            for each in client.position([TopicPartition(name, each) for each in places]):
-                if each.offset >= marks[each.partition][1]:
-                    del places[each.partition]
-        client.close()
-        return found
+        return list(Shared(self.settings).places.kept(self.settings.topic(topic)))
 
     def notices(self, case_id: str) -> list[str]:
         """Return what the subject of a case was told, in order."""

@@ -1,6 +1,5 @@
 """Three brokers: what was acknowledged outlasts one, and nothing is acknowledged by one alone."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -11,11 +10,12 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from lethe.local import EngineError, brokers, packages
+from lethe.local import brokers, packages
 from lethe.local.process import Process, start_together, stop_together
 from sinks.kafka import NotStoredError, consumer, poll
 from sinks.kafka_admin import create_topics
 from sinks.publish import KafkaPublisher, Message
+from tests.engines import or_skipped
 from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
@@ -31,13 +31,9 @@ class Cluster(NamedTuple):
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    try:
+    with or_skipped():
         nodes = brokers.cluster(packages.kafka_jars(), tmp_path, tmp_path / "logs")
         start_together(nodes)
-    except EngineError as error:
-        if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
-            raise
-        pytest.skip(str(error))
     yield Cluster(nodes, ",".join(f"127.0.0.1:{each.ports[0]}" for each in nodes))
     for each in nodes:
         each.send(SIGKILL)  # nobody needs what is there, and a stop in order takes seconds

@@ -1,6 +1,5 @@
 """A broker that says nothing more: whoever asked it comes back, and their process can end."""
 
-import os
 import subprocess
 import sys
 import time
@@ -11,11 +10,12 @@ from threading import Event, Thread
 
 import pytest
 
-from lethe.local import EngineError, brokers, packages
+from lethe.local import brokers, packages
 from lethe.local.process import choose_port, start_together, stop_together
 from sinks.kafka import BatchProducer, consumer, poll
 from sinks.kafka_admin import create_topics
 from tests.chaos.network import Proxy, Trouble
+from tests.engines import or_skipped
 from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
@@ -48,16 +48,12 @@ def network(tmp_path: Path) -> Iterator[Proxy]:
     """Run a broker that is reached through a network."""
     port = choose_port(0)
     with Proxy(port) as between:
-        try:
+        with or_skipped():
             broker = brokers.kafka(
                 packages.kafka_jars(), tmp_path / "kafka", tmp_path / "log", port,
                 advertised=between.port,
             )  # fmt: skip
             start_together([broker])
-        except EngineError as error:
-            if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
-                raise
-            pytest.skip(str(error))
         yield between
         broker.send(SIGKILL)  # nobody needs what is there
         stop_together([broker])

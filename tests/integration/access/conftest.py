@@ -1,7 +1,6 @@
 """An invented company on an Apache Kafka that asks who is there, and allows what the list says."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,20 +9,22 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer
 
 from lethe import CaseReader
-from lethe.local import EngineError, brokers
+from lethe.local import brokers
 from lethe.local.process import Process, choose_port, listening
 from privacy.policy import Policy
 from sinks.geo.store import sample_table
-from sinks.kafka import SAFE, consumer, partitions, poll
+from sinks.kafka import SAFE, consumer
 from sinks.kafka_acls import acls, put_acls
 from sinks.kafka_admin import create_topics
+from sinks.places import Places
 from streams import kafka_login, policy
 from streams.keys.prepare import prepare
 from streams.settings import Collector, Geo, Kafka, Keys, Settings, load
 from streams.shared import now
+from tests.engines import or_skipped
 from tests.integration.access.secured import Secured
 from tests.waiting import PATIENCE, until
 
@@ -120,21 +121,9 @@ class Company:
 
     def read(self, topic: str) -> list[Message]:
         """Return what the operator reads of a topic that is not empty, up to its present end."""
-        name = self.topic(topic)
         options = {"log_level": "0", **kafka_login.options(self.operator)}
-        source = consumer(self.operator.kafka.bootstrap, f"{PREFIX}operator", options)
-        places = [TopicPartition(name, each, 0) for each in partitions(source, name, PATIENCE)]
-
-        def lying() -> int:
-            marks = [source.get_watermark_offsets(each, PATIENCE) for each in places]
-            return sum(end - first for first, end in marks)
-
-        until(lambda: lying() > 0)
-        left = lying()
-        source.assign(places)
-        found: list[Message] = []
-        until(lambda: bool(found.extend(poll(source, 100, 0.1))) or len(found) >= left)
-        source.close()
+        places = Places(self.operator.kafka.bootstrap, options, f"{PREFIX}operator")
+        found: list[Message] = until(lambda: list(places.kept(self.topic(topic))))
         return found
 
     def refusal(self, source: Consumer) -> str:
@@ -261,13 +250,9 @@ def secured(its_policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for prefix in (PREFIX, OTHER_PREFIX)
         for each in acls(its_policy, prefix)
     }
-    try:
+    with or_skipped():
         made = Secured(tmp_path_factory.mktemp("secured"), sorted(users))
         made.process.start()
-    except EngineError as error:
-        if os.environ.get("LETHE_REQUIRE_SERVICES") == "1":
-            raise
-        pytest.skip(str(error))
     yield made
     made.process.stop()
 

@@ -13,11 +13,10 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from privacy.outcome import Reason, Reject
 from schemas.codec import encode
-from sinks.kafka import BatchProducer, consumer, partitions, poll
+from sinks.kafka import BatchProducer
 from streams.lanes.rejects import dead_letter
 from streams.settings import Settings
-from streams.shared import now
-from tests.waiting import PATIENCE, until
+from streams.shared import Shared, now
 
 pytestmark = pytest.mark.broker
 POLICY = Path(__file__).parents[3] / "deploy" / "policy" / "reference.toml"
@@ -38,18 +37,7 @@ class Town:
 
     def lie(self, topic: str) -> list[Any]:
         """Return what lies on a topic at present, in the order it came."""
-        kafka, name = self.settings.kafka, self.settings.topic(topic)
-        client = consumer(kafka.bootstrap, "look", kafka.options)
-        places = [TopicPartition(name, each, 0) for each in partitions(client, name, PATIENCE)]
-        marks = [client.get_watermark_offsets(each, PATIENCE) for each in places]
-        left = sum(end - first for first, end in marks)
-        client.assign(places)
-        found: list[Any] = []
-        until(
-            lambda: found.extend(poll(client, 1_000, 0.05)) or len(found) >= left,
-            f"{left} messages of {topic}",
-        )
-        client.close()
+        found = Shared(self.settings).places.kept(self.settings.topic(topic))
         return sorted(found, key=lambda each: each.timestamp()[1])
 
     def refuse(self, message: Any, reason: Reason, by: str) -> None:

@@ -22,6 +22,8 @@ from sinks.clickhouse.connect import connect
 from sinks.kafka import consumer
 from sinks.ledger import tables
 from streams.rights.visitors import LATE_MS
+from streams.shared import Shared
+from streams.status import come_to
 from tests.aside import searched
 from tests.integration.rights.office import ON_KAFKA, Ask, Office, Way
 from tests.integration.topics import configure
@@ -252,18 +254,14 @@ def expire(office: Office) -> None:
     ]
     for each in places:
         each.offset = client.get_watermark_offsets(each)[1]
-    changes = [each for each in places if each.topic == office.settings.topic("consent-changes")]
-    lane = consumer(kafka.bootstrap, f"{kafka.prefix}consent", kafka.options)
-    until(
-        lambda: all(
-            came.offset >= end.offset
-            for came, end in zip(lane.committed(changes, timeout=10), changes, strict=True)
-            if end.offset
-        ),
-        "the lane to know of whom it has to forget",
-    )
-    lane.close()
     client.close()
+    lane = ("consent", "consent-changes")
+
+    def left() -> int:
+        ((end, read),) = come_to(Shared(office.settings).places, kafka.prefix, [lane]).values()
+        return end - read
+
+    until(lambda: left() == 0, "the lane to know of whom it has to forget")
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     for deleted in admin.delete_records(places).values():
         deleted.result(30)
